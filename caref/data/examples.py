@@ -1,0 +1,59 @@
+"""What an example is: the texts a model reads, the choices, the right one, and how people explained it."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Span:
+    """Characters [start, end) of one field of an example."""
+
+    field: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled example with its gold explanations.
+
+    Args:
+        id: what the release calls it, unique within a split of the release.
+        fields: the texts by name (premise and hypothesis, sent0 and sent1, or question).
+        choices: the possible answers, as the target text writes them.
+        label: position of the right choice.
+        explanations: every gold explanation that says something, in the release's order; at least one.
+        rationale: the words that people marked as deciding, in order of field and place; empty where
+            nobody marked any.
+    """
+
+    id: str
+    fields: Mapping[str, str]
+    choices: tuple[str, ...]
+    label: int
+    explanations: tuple[str, ...]
+    rationale: tuple[Span, ...] = ()
+
+    @property
+    def answer(self) -> str:
+        """The right choice."""
+        return self.choices[self.label]
+
+
+def fingerprint(examples: Iterable[Example]) -> str:
+    """SHA-256 (hex) of the examples' whole content, in their order; the same on every machine."""
+    digest = hashlib.sha256()
+    for example in examples:
+        content = [
+            example.id,
+            sorted(example.fields.items()),
+            example.choices,
+            example.label,
+            example.explanations,
+            [[span.field, span.start, span.end] for span in example.rationale],
+        ]
+        digest.update(json.dumps(content, separators=(",", ":")).encode())
+        digest.update(b"\n")
+    return digest.hexdigest()
