@@ -1,0 +1,287 @@
+"""The results folder: one atomic record a split, safe with many writers, nothing lost and nothing half written.
+
+    RESULTS/<signature>/config.yaml               the configuration, without what cannot change a number
+    RESULTS/<signature>/splits/000.json           the record of split 0: scores, counts, times, provenance
+    RESULTS/<signature>/predictions/000.jsonl.gz  one line an evaluated example
+    RESULTS/<signature>/failed/000.json           why split 0 could not be finished; goes when it is
+    RESULTS/<signature>/locks/000.lock            held while a process works on split 0
+
+Every file is written under a temporary name in its folder, flushed to the disk and renamed. The record is
+written last: a split is finished when its record is there. Plain files and no database, so that a shared
+file system serves many nodes at once. This module knows nothing of what a record's scores mean.
+"""
+
+import errno
+import fcntl
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+from caref.errors import UserError
+
+_LEAST_FREE_BYTES = 1 << 20  # about what the records and predictions of a few splits take
+
+
+class Damaged(Exception):
+    """A record or its predictions cannot be what was written; the message names the file and what is wrong."""
+
+
+@dataclass
+class Cell:
+    """What the folder holds for one signature."""
+
+    signature: str
+    config: dict
+    records: dict[int, dict] = field(default_factory=dict)  # by split index
+    failed: dict[int, dict] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)  # one line a damaged record, naming its file
+
+
+def check_writable(results_dir: str | Path) -> None:
+    """Refuse a results folder that cannot be made, cannot be written, or stands on a full disk; leave no trace.
+
+    Raises:
+        UserError: naming results_dir and what to do.
+    """
+    results_dir = Path(results_dir)
+    existing = next(folder for folder in (results_dir, *results_dir.absolute().parents) if folder.exists())
+    probe = existing / f".caref-{socket.gethostname()}-{os.getpid()}.tmp"
+    try:
+        if not existing.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{existing} is not a folder")
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        with suppress(OSError):
+            probe.unlink()
+        raise _refusal(results_dir, error) from None
+    free = shutil.disk_usage(existing).free
+    if free < _LEAST_FREE_BYTES:
+        raise UserError(f"results_dir={results_dir}: only {free // 1024} kB free there; make room or choose another")
+
+
+def _refusal(folder: Path, error: OSError) -> UserError:
+    reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
+    return UserError(f"results_dir={folder}: cannot be written ({reason}); choose another or make room")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put `content` at `path` whole or not at all, also over a crash and beside other writers.
+
+    Raises:
+        UserError: where the folder cannot be written or the disk is full; no temporary file stays.
+    """
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise _refusal(path.parent, error) from None
+
+
+def _canonical(content: Mapping) -> bytes:
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _record_path(cell: Path, split: int) -> Path:
+    return cell / "splits" / f"{split:03d}.json"
+
+
+def predictions_path(cell: Path, split: int) -> Path:
+    return cell / "predictions" / f"{split:03d}.jsonl.gz"
+
+
+def _failure_path(cell: Path, split: int) -> Path:
+    return cell / "failed" / f"{split:03d}.json"
+
+
+def write_split(cell: Path, config: Mapping, record: Mapping, predictions: Sequence[Mapping]) -> dict:
+    """Keep what one split produced: its predictions, then its record, which makes it finished.
+
+    Args:
+        cell: RESULTS/<signature>.
+        config: what config.yaml is to hold; written once a cell.
+        record: with the key "split"; gains "predictions_sha256" and "checksum".
+        predictions: one mapping an evaluated example, in the split's order.
+
+    Returns:
+        The record as written.
+    """
+    split = record["split"]
+    lines = b"".join(_canonical(prediction) + b"\n" for prediction in predictions)
+    packed = gzip.compress(lines, mtime=0)  # no time of day in the file: the same predictions, the same bytes
+    if not (cell / "config.yaml").exists():
+        write_atomically(cell / "config.yaml", yaml.safe_dump(dict(config), sort_keys=True).encode())
+    write_atomically(predictions_path(cell, split), packed)
+    record = {**record, "predictions_sha256": _digest(packed)}
+    record["checksum"] = _digest(_canonical(record))
+    write_atomically(_record_path(cell, split), json.dumps(record, indent=1, sort_keys=True).encode())
+    with suppress(FileNotFoundError):
+        _failure_path(cell, split).unlink()
+    return record
+
+
+def write_failure(cell: Path, config: Mapping, split: int, seed: int, error: str) -> None:
+    """Note why a split could not be finished; the note goes when a later run finishes it."""
+    if not (cell / "config.yaml").exists():
+        write_atomically(cell / "config.yaml", yaml.safe_dump(dict(config), sort_keys=True).encode())
+    note = {"split": split, "seed": seed, "error": error, "time": datetime.now(UTC).isoformat(timespec="seconds")}
+    write_atomically(_failure_path(cell, split), json.dumps(note, indent=1, sort_keys=True).encode())
+
+
+def _parse_record(path: Path, content: bytes) -> dict:
+    try:
+        record = json.loads(content)
+        checksum = record.pop("checksum")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise Damaged(f"{path}: not a whole record") from None
+    if checksum != _digest(_canonical(record)):
+        raise Damaged(f"{path}: its checksum does not fit its content")
+    if record.get("split") != int(path.stem):
+        raise Damaged(f"{path}: it is the record of split {record.get('split')}")
+    return record
+
+
+def read_record(cell: Path, split: int) -> dict | None:
+    """The record of a finished split, its predictions verified too; None where there is none.
+
+    Raises:
+        Damaged: where record or predictions are not what was written.
+    """
+    path = _record_path(cell, split)
+    try:
+        record = _parse_record(path, path.read_bytes())
+    except FileNotFoundError:
+        return None
+    predictions = predictions_path(cell, split)
+    try:
+        intact = _digest(predictions.read_bytes()) == record["predictions_sha256"]
+    except (OSError, KeyError):
+        intact = False
+    if not intact:
+        raise Damaged(f"{predictions}: missing, or not what its record names")
+    return record
+
+
+def read_predictions(cell: Path, split: int) -> list[dict]:
+    """The predictions of a finished split, in the split's order."""
+    with gzip.open(predictions_path(cell, split), "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def set_aside(cell: Path, split: int) -> None:
+    """Move a damaged record and its predictions out of the way, to names that end in .damaged."""
+    for path in (_record_path(cell, split), predictions_path(cell, split)):
+        with suppress(FileNotFoundError):
+            os.replace(path, path.with_name(path.name + ".damaged"))
+
+
+@contextmanager
+def claimed(cell: Path, split: int, wait: bool) -> Iterator[bool]:
+    """Hold a split against the other processes of this machine (of the cluster, where the file system locks for it).
+
+    The kernel drops the lock with the process, so a killed one blocks nobody. What it left half written is swept up.
+
+    Args:
+        wait: wait for the holder, or give up at once.
+
+    Yields:
+        Whether the split is held.
+    """
+    path = cell / "locks" / f"{split:03d}.lock"
+    lock = _acquire(path, wait)
+    if lock is None:
+        yield False
+        return
+    try:
+        for leftover in cell.glob(f"*/.{split:03d}.*{socket.gethostname()}-*.tmp"):
+            leftover.unlink(missing_ok=True)
+        yield True
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(lock)
+        with suppress(OSError):
+            path.parent.rmdir()
+
+
+def _acquire(path: Path, wait: bool) -> int | None:
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # another process has just removed the emptied folder
+            continue
+        except OSError as error:
+            raise _refusal(path.parent, error) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        except OSError:  # a file system without locks: at worst two nodes do the same work and agree
+            return lock
+        with suppress(FileNotFoundError):
+            if os.fstat(lock).st_ino == os.stat(path).st_ino:
+                return lock
+        os.close(lock)  # the holder before us has removed this file: lock the one that others see
+
+
+def cells(results_dir: str | Path) -> list[Cell]:
+    """Everything the folder holds, by signature; damaged records are named and left out.
+
+    Raises:
+        UserError: where the folder is missing.
+    """
+    results_dir = Path(results_dir)
+    if not results_dir.is_dir():
+        raise UserError(f"{results_dir}: no such results folder; run.py makes one, results_dir= names it")
+    with os.scandir(results_dir) as entries:
+        folders = sorted(entry.path for entry in entries if entry.is_dir())
+    return [cell for folder in folders if (cell := read_cell(Path(folder))) is not None]
+
+
+def read_cell(folder: Path) -> Cell | None:
+    """One signature's folder; None where it is not one. Predictions are not opened."""
+    try:
+        config = yaml.load((folder / "config.yaml").read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, yaml.YAMLError):
+        return None
+    cell = Cell(folder.name, config)
+    for path in _json_files(folder / "splits"):
+        try:
+            cell.records[int(path.stem)] = _parse_record(path, path.read_bytes())
+        except Damaged as damage:
+            cell.damaged.append(str(damage))
+    for path in _json_files(folder / "failed"):
+        with suppress(ValueError, OSError):
+            cell.failed[int(path.stem)] = json.loads(path.read_bytes())
+    return cell
+
+
+def _json_files(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.endswith(".json") and entry.name[:-5].isdigit())
+    except FileNotFoundError:
+        return []
+    return [folder / name for name in names]
