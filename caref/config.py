@@ -233,7 +233,7 @@ def register() -> None:
             store.store(group=f"schema/{group}", name=kind, node=schema)
 
 
-# What a value must be, by key; a key that a job does not have is not looked at.
+# What a value must be, by key. A key that the job at hand does not have is passed over.
 _AT_LEAST = {
     "reg.beta": 0,
     "reg.lambda_sced": 0,
@@ -261,7 +261,7 @@ _AT_LEAST = {
     "bertscore.layer": 1,
 }
 _ABOVE = {"train.lr": 0, "train.max_grad_norm": 0, "peft.alpha": 0}
-_BELOW = {"reg.smoothing": 1, "peft.dropout": 1, "model.dropout": 1, "peft.warmup": 1, "peft.settle": 1}
+_BELOW = {"reg.smoothing": 1, "peft.dropout": 1, "model.dropout": 1}
 _ONE_OF = {
     "train.precision": ("auto", "bf16", "fp32"),
     "train.supervise": ("joint", "answer"),
@@ -270,25 +270,70 @@ _ONE_OF = {
     "dataset.train_split": ("train", "validation", "test"),
     "dataset.eval_split": ("train", "validation", "test"),
 }
+_RULES = (
+    (_AT_LEAST, lambda value, bound: value >= bound, "must be at least {}"),
+    (_ABOVE, lambda value, bound: value > bound, "must be above {}"),
+    (_BELOW, lambda value, bound: value < bound, "must be below {}"),
+    (_ONE_OF, lambda value, choices: value in choices, "must be one of {}"),
+)
 
 
 def validate(job: DictConfig) -> None:
-    """Refuse a job that cannot be run as it is written.
+    """Refuse a job that cannot be run as it is written, before anything heavy is loaded.
 
     Raises:
         UserError: one line that names the key, its value and what it may be.
     """
+    missing = sorted(OmegaConf.missing_keys(job))
+    if missing:
+        raise UserError(f"{missing[0]} has no value; give it one")
+    if job.train.precision == "fp16":
+        raise UserError("train.precision=fp16: T5 overflows in float16; use bf16, fp32 or auto")
+    for bounds, holds, mend in _RULES:
+        for key, bound in bounds.items():
+            value = OmegaConf.select(job, key)
+            if value is not None and not holds(value, bound):  # also where value is nan
+                raise UserError(f"{key}={value}: {mend.format(_listed(bound))}")
+    if job.reg.term == "sced" and not job.reg.alpha >= 1:
+        raise UserError(f"reg.alpha={job.reg.alpha}: must be at least 1, where SCED's gradient is bounded")
+    if job.reg.term == "entmax" and not job.reg.alpha > 1:
+        raise UserError(f"reg.alpha={job.reg.alpha}: must be above 1; reg=none is alpha 1, the softmax")
+    if job.peft.method == "adalora" and job.peft.target_r > job.peft.init_r:
+        raise UserError(f"peft.target_r={job.peft.target_r}: must be at most peft.init_r, {job.peft.init_r}")
+    if job.peft.method == "adalora" and not job.peft.warmup + job.peft.settle < 1:
+        raise UserError(f"peft.warmup={job.peft.warmup}: with peft.settle it must stay below 1, the whole run")
+    if job.source.name == "demo" and job.source.root is not None:
+        raise UserError(f"source.root={job.source.root}: the demo data is made, not read; use source=files or drop it")
 
-    def refuse(key: str, value: object, mend: str) -> None:
-        raise UserError(f"{key}={value}: {mend}")
 
-    def values(keys):
-        return ((key, value) for key in keys if (value := OmegaConf.select(job, key)) is not None)
-
-    for key, bound in values_with(_AT_LEAST, values):
-        if not bound[0] >= bound[1]:
-            refuse(key, bound[0], f"must be at least {bound[1]}")
+def _listed(bound: object) -> str:
+    return ", ".join(bound) if isinstance(bound, tuple) else str(bound)
 
 
-def values_with(bounds, values):
-    return ((key, (value, bounds[key])) for key, value in values(bounds))
+# What cannot change a number: names that only tables show, and where things are kept.
+_IMMATERIAL = {"model": ("name",), "peft": ("name",), "reg": ("name",), "train": ("save",)}
+_PARTS = ("model", "peft", "dataset", "reg", "bertscore", "train", "evaluation")
+
+
+def signature(job: DictConfig, fingerprint: str) -> str:
+    """What a job's numbers depend on, hashed: the same signature is the same cell of the table.
+
+    Args:
+        job: a composed job.
+        fingerprint: of the examples it draws from, `caref.data.examples.fingerprint`.
+
+    Returns:
+        12 hexadecimal digits.
+    """
+    material = {"fingerprint": fingerprint}
+    for part in _PARTS:
+        values = OmegaConf.to_container(job[part], resolve=True)
+        material[part] = {key: value for key, value in values.items() if key not in _IMMATERIAL.get(part, ())}
+    if material["model"]["path"] is not None:
+        del material["model"]["config"]  # a described shape; the weights' own is at the path
+    return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def described(job: DictConfig, fingerprint: str) -> dict:
+    """What a results folder says of a cell: the parts its signature is made of, names and fingerprint included."""
+    return {"fingerprint": fingerprint} | {part: OmegaConf.to_container(job[part], resolve=True) for part in _PARTS}

@@ -10,18 +10,20 @@ class UserError(Exception):
 
 
 class SplitFailed(Exception):
-    """One split could not be finished (a NaN loss, say); the job's other splits go on.
+    """A split could not be finished (a NaN loss, say), or, at a job's end, some could not; the others are kept.
 
-    The message says at which step and with which terms; the failure note of the split keeps it.
+    The message says at which step and with which terms.
     """
 
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Around a command line: a UserError ends the process with its one line on stderr and exit code 2."""
+    """Around a command line: an error of these ends the process with one line on stderr and without a traceback.
+
+    The exit code is 2 where the user's line must change, 1 where splits failed.
+    """
     try:
         yield
-    except UserError as error:
-        line = " ".join(str(error).split())
-        print(f"error: {line}", file=sys.stderr)
-        raise SystemExit(2) from None
+    except (UserError, SplitFailed) as error:
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        raise SystemExit(2 if isinstance(error, UserError) else 1) from None

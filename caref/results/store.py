@@ -214,14 +214,21 @@ def claimed(cell: Path, split: int, wait: bool) -> Iterator[bool]:
         yield False
         return
     try:
-        for leftover in cell.glob(f"*/.{split:03d}.*{socket.gethostname()}-*.tmp"):
-            leftover.unlink(missing_ok=True)
+        _sweep_leftovers(cell)
         yield True
     finally:
         path.unlink(missing_ok=True)
         os.close(lock)
         with suppress(OSError):
             path.parent.rmdir()
+
+
+def _sweep_leftovers(cell: Path) -> None:
+    """Remove the temporary files of processes of this machine that have died."""
+    for leftover in (*cell.glob(".*.tmp"), *cell.glob("*/.*.tmp")):
+        host, _, process = leftover.name.removesuffix(".tmp").rpartition("-")
+        if host.endswith(f".{socket.gethostname()}") and not Path(f"/proc/{process}").exists():
+            leftover.unlink(missing_ok=True)
 
 
 def _acquire(path: Path, wait: bool) -> int | None:

@@ -1,0 +1,102 @@
+"""From texts to padded tensors: what a model is trained on and what it is asked.
+
+An encoder-decoder reads the source and writes the target. A decoder-only model reads the source and a newline,
+and goes on with the target; there only the target's positions carry labels.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from caref.data.prompts import SEPARATOR, Text
+
+IGNORED = -100  # the label of a position that no loss looks at
+_PROMPT_END = "\n"  # between source and target, in a decoder-only model
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One example in tokens."""
+
+    prompt: tuple[int, ...]  # what the model is given before it writes
+    target: tuple[int, ...]  # what it is to write, end-of-sequence token included
+    answer_length: int  # how many of the target's first tokens are the answer
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B examples, padded on the right.
+
+    inputs: keyword arguments of the model's forward; all (B, ...) int64.
+    labels: (B, T) int64, IGNORED where nothing is to be predicted; labels[:, t] belongs to logits[:, t].
+    answer_labels: the same, with the explanation's positions IGNORED too.
+    """
+
+    inputs: dict[str, torch.Tensor]
+    labels: torch.Tensor
+    answer_labels: torch.Tensor
+
+
+def encode(text: Text, tokenizer, encoder_decoder: bool) -> Encoded:
+    """Tokenise one example, with the special tokens that the tokenizer itself puts around a text.
+
+    Args:
+        text: source and target.
+        tokenizer: of transformers, with an end-of-sequence token.
+        encoder_decoder: whether the source goes to an encoder of its own.
+    """
+    end = tokenizer.eos_token_id
+    answer = tokenizer(text.target.split(SEPARATOR)[0], add_special_tokens=False).input_ids
+    target = [*tokenizer(text.target, add_special_tokens=False).input_ids, end]
+    prompt = tokenizer(text.source if encoder_decoder else text.source + _PROMPT_END).input_ids
+    if not encoder_decoder and prompt[-1] == end:
+        prompt = prompt[:-1]  # the text goes on
+    return Encoded(tuple(prompt), tuple(target), len(answer))
+
+
+def pad(rows: Sequence[Sequence[int]], value: int, left: bool = False) -> torch.Tensor:
+    """(B, T) int64: every row filled up with `value` to the longest, on the right or on the left."""
+    length = max(map(len, rows))
+    filling = [[value] * (length - len(row)) for row in rows]
+    return torch.tensor([[*fill, *row] if left else [*row, *fill] for row, fill in zip(rows, filling, strict=True)])
+
+
+def collate(examples: Sequence[Encoded], backbone, device: torch.device | str) -> Batch:
+    """Pad examples into one training batch for `backbone` (its tokenizer, kind and start token) on `device`."""
+    pad_token = backbone.tokenizer.pad_token_id
+    answers = [example.target[: example.answer_length] for example in examples]
+    targets = [example.target for example in examples]
+    if backbone.encoder_decoder:
+        start = backbone.model.config.decoder_start_token_id
+        inputs = _attended([example.prompt for example in examples], pad_token)
+        inputs["decoder_input_ids"] = pad([(start, *target[:-1]) for target in targets], pad_token)
+        unlabelled = [0] * len(examples)
+    else:
+        # The last token is predicted, never read.
+        inputs = _attended([(*example.prompt, *example.target[:-1]) for example in examples], pad_token)
+        unlabelled = [len(example.prompt) - 1 for example in examples]
+
+    width = inputs["decoder_input_ids" if backbone.encoder_decoder else "input_ids"].shape[1]
+
+    def labelled(rows):
+        labels = torch.full((len(rows), width), IGNORED)
+        for label, row, before in zip(labels, rows, unlabelled, strict=True):
+            label[before : before + len(row)] = torch.tensor(row)
+        return labels.to(device)
+
+    inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+    return Batch(inputs, labelled(targets), labelled(answers))
+
+
+def _attended(rows: Sequence[Sequence[int]], pad_token: int) -> dict[str, torch.Tensor]:
+    return {"input_ids": pad(rows, pad_token), "attention_mask": pad([[1] * len(row) for row in rows], 0)}
+
+
+def shuffled(examples: Sequence[Encoded], batch_size: int, epochs: int, seed: int) -> Iterator[list[Encoded]]:
+    """The examples in batches, in a new order every epoch; the orders depend on the seed alone."""
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(epochs):
+        order = torch.randperm(len(examples), generator=generator).tolist()
+        for begin in range(0, len(order), batch_size):
+            yield [examples[place] for place in order[begin : begin + batch_size]]

