@@ -7,6 +7,7 @@ its schema in its defaults list and fills it in.
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,9 @@ class Model:
     revision: str | None = None  # hub revision; null: the newest
     tokenizer: str | None = None  # null: the one at `path`; "byte": ByT5's, which needs no file
     dropout: float | None = None  # null: the model's own rate
-    config: dict[str, Any] = field(default_factory=dict)  # shape, for budgets without weights and for random weights
+    config: dict[str, Any] = field(
+        default_factory=dict
+    )  # shape, for budgets without weights and for random weights
 
 
 @dataclass
@@ -171,11 +174,15 @@ class Train:
     epochs: int = 50
     lr: float = 3e-5
     batch_size: int = 4
-    warmup_steps: int = 500  # linear; never more than five sixths of the run, the paper's own share (500 of 600)
+    warmup_steps: int = (
+        500  # linear; never more than five sixths of the run, the paper's own share (500 of 600)
+    )
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     precision: str = "auto"  # auto: bf16 where the machine computes in it, else fp32
-    supervise: str = "joint"  # joint: answer and explanation; answer: cross-entropy on the answer's tokens only
+    supervise: str = (
+        "joint"  # joint: answer and explanation; answer: cross-entropy on the answer's tokens only
+    )
     save: bool = False  # keep the trained part of every split
 
 
@@ -292,18 +299,23 @@ def validate(job: DictConfig) -> None:
     for bounds, holds, mend in _RULES:
         for key, bound in bounds.items():
             value = OmegaConf.select(job, key)
-            if value is not None and not holds(value, bound):  # also where value is nan
+            unbounded = isinstance(value, float) and not math.isfinite(value)
+            if value is not None and (unbounded or not holds(value, bound)):
                 raise UserError(f"{key}={value}: {mend.format(_listed(bound))}")
-    if job.reg.term == "sced" and not job.reg.alpha >= 1:
+    if job.reg.term == "sced" and not 1 <= job.reg.alpha < math.inf:
         raise UserError(f"reg.alpha={job.reg.alpha}: must be at least 1, where SCED's gradient is bounded")
-    if job.reg.term == "entmax" and not job.reg.alpha > 1:
+    if job.reg.term == "entmax" and not 1 < job.reg.alpha < math.inf:
         raise UserError(f"reg.alpha={job.reg.alpha}: must be above 1; reg=none is alpha 1, the softmax")
     if job.peft.method == "adalora" and job.peft.target_r > job.peft.init_r:
         raise UserError(f"peft.target_r={job.peft.target_r}: must be at most peft.init_r, {job.peft.init_r}")
     if job.peft.method == "adalora" and not job.peft.warmup + job.peft.settle < 1:
-        raise UserError(f"peft.warmup={job.peft.warmup}: with peft.settle it must stay below 1, the whole run")
+        raise UserError(
+            f"peft.warmup={job.peft.warmup}: with peft.settle it must stay below 1, the whole run"
+        )
     if job.source.name == "demo" and job.source.root is not None:
-        raise UserError(f"source.root={job.source.root}: the demo data is made, not read; use source=files or drop it")
+        raise UserError(
+            f"source.root={job.source.root}: the demo data is made, not read; use source=files or drop it"
+        )
 
 
 def _listed(bound: object) -> str:
@@ -336,4 +348,6 @@ def signature(job: DictConfig, fingerprint: str) -> str:
 
 def described(job: DictConfig, fingerprint: str) -> dict:
     """What a results folder says of a cell: the parts its signature is made of, names and fingerprint included."""
-    return {"fingerprint": fingerprint} | {part: OmegaConf.to_container(job[part], resolve=True) for part in _PARTS}
+    return {"fingerprint": fingerprint} | {
+        part: OmegaConf.to_container(job[part], resolve=True) for part in _PARTS
+    }

@@ -103,7 +103,9 @@ def run(job: DictConfig) -> dict[int, dict]:
         SplitFailed: at the end, where splits failed; the message counts and names them.
     """
     planned = plan(job)
-    records = {index: record for index in planned.indices if (record := _intact(planned.cell, index)) is not None}
+    records = {
+        index: record for index in planned.indices if (record := _intact(planned.cell, index)) is not None
+    }
     progress = Progress(planned.title, len(planned.indices), list(records.values()))
     bench = Bench(planned)
     failures: dict[int, str] = {}
@@ -277,12 +279,17 @@ class Bench:
     def _provenance(self, seconds: Mapping[str, float]) -> dict:
         import torch
 
-        device = torch.cuda.get_device_name() if self.device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+        device = (
+            torch.cuda.get_device_name()
+            if self.device.type == "cuda"
+            else f"cpu, {torch.get_num_threads()} threads"
+        )
         return {
             "device": device,
             "precision": str(self.dtype).removeprefix("torch."),
             "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
-            "versions": {name: metadata.version(name) for name in _VERSIONED} | {"python": platform.python_version()},
+            "versions": {name: metadata.version(name) for name in _VERSIONED}
+            | {"python": platform.python_version()},
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "host": socket.gethostname(),
         }

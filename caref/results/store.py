@@ -67,11 +67,15 @@ def check_writable(results_dir: str | Path) -> None:
         raise _refusal(results_dir, error) from None
     free = shutil.disk_usage(existing).free
     if free < _LEAST_FREE_BYTES:
-        raise UserError(f"results_dir={results_dir}: only {free // 1024} kB free there; make room or choose another")
+        raise UserError(
+            f"results_dir={results_dir}: only {free // 1024} kB free there; make room or choose another"
+        )
 
 
 def _refusal(folder: Path, error: OSError) -> UserError:
-    reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
+    reason = (
+        "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
+    )
     return UserError(f"results_dir={folder}: cannot be written ({reason}); choose another or make room")
 
 
@@ -145,7 +149,12 @@ def write_failure(cell: Path, config: Mapping, split: int, seed: int, error: str
     """Note why a split could not be finished; the note goes when a later run finishes it."""
     if not (cell / "config.yaml").exists():
         write_atomically(cell / "config.yaml", yaml.safe_dump(dict(config), sort_keys=True).encode())
-    note = {"split": split, "seed": seed, "error": error, "time": datetime.now(UTC).isoformat(timespec="seconds")}
+    note = {
+        "split": split,
+        "seed": seed,
+        "error": error,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     write_atomically(_failure_path(cell, split), json.dumps(note, indent=1, sort_keys=True).encode())
 
 
@@ -270,7 +279,9 @@ def cells(results_dir: str | Path) -> list[Cell]:
 def read_cell(folder: Path) -> Cell | None:
     """One signature's folder; None where it is not one. Predictions are not opened."""
     try:
-        config = yaml.load((folder / "config.yaml").read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        config = yaml.load(
+            (folder / "config.yaml").read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )
     except (OSError, yaml.YAMLError):
         return None
     cell = Cell(folder.name, config)
@@ -288,7 +299,9 @@ def read_cell(folder: Path) -> Cell | None:
 def _json_files(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.name.endswith(".json") and entry.name[:-5].isdigit())
+            names = sorted(
+                entry.name for entry in entries if entry.name.endswith(".json") and entry.name[:-5].isdigit()
+            )
     except FileNotFoundError:
         return []
     return [folder / name for name in names]

@@ -1,0 +1,153 @@
+"""A record is whole or absent, a damaged one is named, and a split is worked on by one process at a time."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from caref.errors import UserError
+from caref.results import store
+
+CONFIG = {"fingerprint": "f", "dataset": {"name": "esnli"}}
+PREDICTIONS = [{"id": "a", "answer": "neutral"}, {"id": "b", "answer": "größer"}]
+
+
+def record(split: int = 3) -> dict:
+    return {"split": split, "seed": 9428, "scores": {"accuracy": 50.0}}
+
+
+def test_what_was_written_is_read_back(tmp_path):
+    written = store.write_split(tmp_path / "sig", CONFIG, record(), PREDICTIONS)
+    assert store.read_record(tmp_path / "sig", 3)["scores"] == {"accuracy": 50.0}
+    assert store.read_predictions(tmp_path / "sig", 3) == PREDICTIONS
+    (cell,) = store.cells(tmp_path)
+    assert (cell.signature, cell.config, cell.failed, cell.damaged) == ("sig", CONFIG, {}, [])
+    assert cell.records[3]["predictions_sha256"] == written["predictions_sha256"]
+
+
+def test_a_split_that_never_ran_has_no_record(tmp_path):
+    assert store.read_record(tmp_path / "sig", 3) is None
+
+
+def test_the_same_record_is_the_same_bytes_whenever_it_is_written(tmp_path):
+    for name in ("one", "two"):
+        store.write_split(tmp_path / name, CONFIG, record(), PREDICTIONS)
+        time.sleep(1.1 if name == "one" else 0)  # gzip keeps whole seconds
+    for path in ("config.yaml", "splits/003.json", "predictions/003.jsonl.gz"):
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes()
+
+
+@pytest.mark.parametrize("path", ["splits/003.json", "predictions/003.jsonl.gz"])
+@pytest.mark.parametrize("damage", ["truncated", "altered", "empty"])
+def test_damage_is_named_and_set_aside(tmp_path, path, damage):
+    store.write_split(tmp_path / "sig", CONFIG, record(), PREDICTIONS)
+    file = tmp_path / "sig" / path
+    content = file.read_bytes()
+    middle = len(content) // 2
+    file.write_bytes(
+        {
+            "truncated": content[:middle],
+            "altered": content.replace(b"5", b"6", 1) if b"5" in content else b"x",
+            "empty": b"",
+        }[damage]
+    )
+    with pytest.raises(store.Damaged, match=file.name):
+        store.read_record(tmp_path / "sig", 3)
+    store.set_aside(tmp_path / "sig", 3)
+    assert store.read_record(tmp_path / "sig", 3) is None
+    assert list(file.parent.glob("*.damaged"))
+
+
+def test_a_damaged_record_is_named_among_its_cells(tmp_path):
+    store.write_split(tmp_path / "sig", CONFIG, record(3), PREDICTIONS)
+    store.write_split(tmp_path / "sig", CONFIG, record(4), PREDICTIONS)
+    (tmp_path / "sig" / "splits" / "003.json").write_text("{")
+    (cell,) = store.cells(tmp_path)
+    assert set(cell.records) == {4}
+    assert len(cell.damaged) == 1 and "003.json" in cell.damaged[0]
+
+
+def test_a_record_under_another_splits_name_is_damage(tmp_path):
+    store.write_split(tmp_path / "sig", CONFIG, record(3), PREDICTIONS)
+    os.rename(tmp_path / "sig" / "splits" / "003.json", tmp_path / "sig" / "splits" / "004.json")
+    with pytest.raises(store.Damaged, match="split 3"):
+        store.read_record(tmp_path / "sig", 4)
+
+
+def test_a_failure_note_goes_when_the_split_is_finished(tmp_path):
+    store.write_failure(tmp_path / "sig", CONFIG, 3, 9428, "step 7: loss nan")
+    (cell,) = store.cells(tmp_path)
+    assert cell.failed[3]["error"] == "step 7: loss nan"
+    store.write_split(tmp_path / "sig", CONFIG, record(), PREDICTIONS)
+    (cell,) = store.cells(tmp_path)
+    assert cell.failed == {} and 3 in cell.records
+
+
+def _hold(cell, held, done):
+    with store.claimed(cell, 0, wait=False) as got:
+        assert got
+        held.set()
+        done.wait(30)
+
+
+def test_a_held_split_is_not_given_twice_and_is_free_when_its_holder_is_killed(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    held, done = context.Event(), context.Event()
+    holder = context.Process(target=_hold, args=(tmp_path / "sig", held, done))
+    holder.start()
+    assert held.wait(60)
+    with store.claimed(tmp_path / "sig", 0, wait=False) as got:
+        assert not got
+    with store.claimed(tmp_path / "sig", 1, wait=False) as got:
+        assert got
+    leftover = tmp_path / "sig" / "splits" / f".000.json.{os.uname().nodename}-{holder.pid}.tmp"
+    leftover.parent.mkdir()
+    leftover.write_text("half a rec")
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
+    with store.claimed(tmp_path / "sig", 0, wait=True) as got:
+        assert got
+        assert not leftover.exists()
+    assert not (tmp_path / "sig" / "locks").exists()
+
+
+def test_a_results_folder_that_cannot_be_is_refused_without_trace(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="results_dir="):
+        store.check_writable(tmp_path / "file" / "results")
+    store.check_writable(tmp_path / "a" / "b")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 256 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "caref-test", str(disk)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.decode().strip()}")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_refused_before_and_leaves_nothing_half_written_after(small_disk):
+    with pytest.raises(UserError, match="kB free"):
+        store.check_writable(small_disk / "results")
+    store.write_split(small_disk / "sig", CONFIG, record(3), PREDICTIONS)
+    incompressible = [{"id": os.urandom(300_000).hex()}]
+    with pytest.raises(UserError, match="the disk is full"):
+        store.write_split(small_disk / "sig", CONFIG, record(4), incompressible)
+    assert store.read_record(small_disk / "sig", 3) is not None
+    assert store.read_record(small_disk / "sig", 4) is None
+    assert not list(small_disk.rglob("*.tmp"))
+
+
+def test_a_missing_results_folder_is_said_so(tmp_path):
+    with pytest.raises(UserError, match="no such results folder"):
+        store.cells(tmp_path / "none")
