@@ -1,0 +1,89 @@
+"""ECQA (Aggarwal et al. 2021): CommonsenseQA v1.11 questions with five choices, explained in free text."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from caref.data.cos_e import lettered_choices
+from caref.data.examples import Example
+from caref.data.files import Row, read_csv, read_jsonl, read_lines
+from caref.data.releases import Hub, Layout, ReleaseFile, Unusable
+
+SOURCE = "explain {question} \\n {choices}"
+LOWERCASE = True
+
+_CHOICES = tuple(f"q_op{number}" for number in range(1, 6))
+
+
+def read_joined(path: Path) -> Iterator[Example | Unusable]:
+    """The csv that the release's own script writes: questions and explanations joined."""
+    return read_hub(read_csv(path, ("q_no", "q_text", *_CHOICES, "q_ans", "taskB")))
+
+
+def read_raw(explanations: Path, ids: Path, *questions: Path) -> Iterator[Example | Unusable]:
+    """The release as it is downloaded: explanations, the ids of a split, and CommonsenseQA's questions."""
+    given: dict[str, str] = {}
+    for row in read_jsonl(explanations):
+        if "explanation" in row.cells:
+            given.setdefault(row.text("id"), row.text("explanation"))
+    asked = {row.text("id"): row for path in questions for row in read_jsonl(path)}
+    for id in read_lines(ids):
+        if id not in asked:
+            yield Unusable("no such question in CommonsenseQA")
+            continue
+        row = asked[id]
+        letters, choices = lettered_choices(row)
+        key = row.text("answerKey")
+        if key not in letters:
+            raise row.refusal(f"answerKey is {key!r}, not one of {', '.join(letters)}")
+        yield _example(id, row.text("question", "stem"), choices, choices[letters.index(key)], given.get(id, ""))
+
+
+def read_hub(rows: Iterable[Row]) -> Iterator[Example | Unusable]:
+    """Joined rows, from the hub or from a csv; they give the answer as a text."""
+    for row in rows:
+        choices = [row.text(column).strip() for column in _CHOICES]
+        yield _example(row.text("q_no"), row.text("q_text"), choices, row.text("q_ans").strip(), row.text("taskB"))
+
+
+def _example(id: str, question: str, choices: list[str], answer: str, explanation: str) -> Example | Unusable:
+    if answer not in choices:
+        return Unusable("the answer is none of the choices")
+    if not explanation.strip():
+        return Unusable("no explanation")
+    # a few questions offer the answer twice; the first stands for both, whichever file it is read from
+    label = choices.index(answer)
+    return Example(id, {"question": question.strip()}, tuple(choices), label, (explanation.strip(),))
+
+
+_IDS = {"train": "train", "validation": "val", "test": "test"}
+
+
+def _raw_layout(questions: str) -> Layout:
+    files = (f"{questions}train_rand_split.jsonl", f"{questions}dev_rand_split.jsonl")
+    return Layout(
+        {split: ("ecqa.jsonl", f"author_split/{ids}_ids.txt", *files) for split, ids in _IDS.items()},
+        read_raw,
+    )
+
+
+LAYOUTS = (
+    _raw_layout("cqa/"),
+    _raw_layout(""),
+    Layout({split: (f"cqa_data_{ids}.csv",) for split, ids in _IDS.items()}, read_joined),
+)
+
+_AT = "https://raw.githubusercontent.com/dair-iitd/ECQA-Dataset/2ba8f0d3cf64ba5beb4605808ee1285c895af50d"
+_BLOBS = {
+    "ecqa.jsonl": "512d121fd9105b0dd7c07d160f275da60d38405c",
+    "author_split/train_ids.txt": "858517e3f3986e45b212bd1ee89900952b98a390",
+    "author_split/val_ids.txt": "f4d7179e6ca8a03b8b5e33bc42ec74ab32b05e05",
+    "author_split/test_ids.txt": "9b48bd50647c22cab2a7bcbf450b90f88ad4dea6",
+}
+_CQA = "https://s3.amazonaws.com/commensenseqa"
+RELEASE = (
+    *(ReleaseFile(f"{_AT}/{path}", path, blob) for path, blob in _BLOBS.items()),
+    ReleaseFile(f"{_CQA}/train_rand_split.jsonl", "cqa/train_rand_split.jsonl", lines=9741),
+    ReleaseFile(f"{_CQA}/dev_rand_split.jsonl", "cqa/dev_rand_split.jsonl", lines=1221),
+)
+
+HUB = Hub("tasksource/ecqa")

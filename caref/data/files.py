@@ -1,0 +1,134 @@
+"""Reading the files of a release, with the file and the line in every complaint."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from caref.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record of a release, and where it stands (a file and its line, or a hub id and its row)."""
+
+    where: str
+    cells: Mapping[str, Any]
+
+    def text(self, *keys: str) -> str:
+        """The text under a key, or under keys inside keys.
+
+        Raises:
+            UserError: there is no such key, or no text under it.
+        """
+        value = self.value(*keys)
+        if not isinstance(value, str):
+            raise self.refusal(f"{'.'.join(keys)} is no text")
+        return value
+
+    def value(self, *keys: str) -> Any:
+        """Whatever is under a key, or under keys inside keys.
+
+        Raises:
+            UserError: there is no such key.
+        """
+        value: Any = self.cells
+        for key in keys:
+            if not isinstance(value, Mapping) or key not in value:
+                raise self.refusal(f"{'.'.join(keys)} is missing")
+            value = value[key]
+        return value
+
+    def refusal(self, reason: str) -> UserError:
+        """The error that says what is wrong with this row."""
+        return UserError(f"{self.where}: {reason}")
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 file's text, line ends as they are.
+
+    Raises:
+        UserError: the file cannot be opened, or is not UTF-8 (names the line and the byte).
+    """
+    try:
+        content = path.read_bytes()
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        position = len(content) - len(error.object) + error.start
+        line = content.count(b"\n", 0, position) + 1
+        raise UserError(
+            f"{path}, line {line}: not UTF-8 (0x{content[position]:02x} at byte {position}); fetch it again"
+        ) from None
+
+
+def read_lines(path: Path) -> list[str]:
+    """A file's lines that hold something, trimmed."""
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+
+
+def read_jsonl(path: Path) -> Iterator[Row]:
+    """One JSON object a line.
+
+    Raises:
+        UserError: a line is not a JSON object (names the line).
+    """
+    # not splitlines, which also breaks at characters that JSON texts may hold
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{where}: broken JSON ({error.msg} at column {error.colno})") from None
+        if not isinstance(record, dict):
+            raise UserError(f"{where}: not a JSON object")
+        yield Row(where, record)
+
+
+# After the last line of a file: swallowed by a quote that was never closed, else a row of its own.
+_END = "end of file\x00"
+
+
+def read_csv(path: Path, columns: tuple[str, ...], header: bool = True) -> Iterator[Row]:
+    """Rows of a csv file, by column; cells may span lines.
+
+    Args:
+        path: the file.
+        columns: the columns that must be there; without a header, the names of all columns, in order.
+        header: whether the first row names the columns.
+
+    Raises:
+        UserError: columns are missing, a row has too few or too many cells, or a quote is never closed.
+    """
+    reader = csv.reader(chain(io.StringIO(read_text(path), newline=""), [_END]))
+    names: tuple[str, ...] | None = None if header else columns
+    while True:
+        number = reader.line_num + 1
+        where = f"{path}, line {number}"
+        try:
+            cells = next(reader)
+        except csv.Error as error:
+            raise UserError(f"{where}: broken csv ({error}); is a quote never closed?") from None
+        if cells == [_END]:
+            if names is None:
+                raise UserError(f"{path}: the file is empty")
+            return
+        if cells and cells[-1].endswith(_END):
+            raise UserError(f"{where}: a quote is never closed; the file is cut short or broken")
+        if not cells:
+            continue
+        if names is None:
+            names = tuple(cells)
+            if lacking := [column for column in columns if column not in names]:
+                raise UserError(f"{where}: no column {', '.join(lacking)}; the columns are {', '.join(names)}")
+        elif len(cells) != len(names):
+            raise UserError(f"{where}: {len(cells)} cells where {len(names)} belong; the file is cut short or broken")
+        else:
+            yield Row(where, dict(zip(names, cells, strict=True)))

@@ -1,0 +1,94 @@
+"""What the module of a dataset tells about it, and how that module is found by the dataset's name.
+
+A dataset is one module of this package that fills in `DatasetModule`; nothing else lists the datasets.
+"""
+
+import importlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from caref.data.examples import Example
+from caref.data.files import Row
+from caref.errors import UserError
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """An example that cannot be trained on or scored, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way the files of a release lie in their folder.
+
+    Args:
+        files: for each split that the release has, the files that it is read from.
+        read: from these files' paths, in their order, to the split's examples.
+    """
+
+    files: Mapping[str, tuple[str, ...]]
+    read: Callable[..., Iterator[Example | Unusable]]
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A copy on the Hugging Face hub: its id, configuration and revision."""
+
+    id: str
+    config: str | None = None
+    revision: str = "main"
+
+
+@dataclass(frozen=True)
+class ReleaseFile:
+    """One file of a release: where it is fetched from, where it goes, and how it is known to be whole.
+
+    Args:
+        address: the file's address.
+        path: its place in the dataset's folder, as the first or another of its layouts names it.
+        blob: its git blob id; None where nobody has published one.
+        lines: for a file without a blob id, how many lines of JSON it must hold.
+    """
+
+    address: str
+    path: str
+    blob: str | None = None
+    lines: int | None = None
+
+
+class DatasetModule(Protocol):
+    """What each dataset's module defines."""
+
+    SOURCE: str  # template of the input text: names fields, and {choices}
+    LOWERCASE: bool  # whether the input text is lower-cased
+    LAYOUTS: tuple[Layout, ...]  # the first is the one that caref.download writes
+    RELEASE: tuple[ReleaseFile, ...]  # what caref.download fetches
+    HUB: Hub | None  # None where the hub has no copy
+
+    def read_hub(self, rows: Iterable[Row]) -> Iterator[Example | Unusable]:
+        """From the hub's rows to examples."""
+
+
+def names() -> tuple[str, ...]:
+    """Every dataset, in alphabetical order."""
+    folder = Path(__file__).parent
+    # looked at, not imported: other modules of this package bring in torch
+    return tuple(
+        sorted(path.stem for path in folder.glob("*.py") if re.search("^LAYOUTS = ", path.read_text("utf-8"), re.M))
+    )
+
+
+def dataset_module(name: str) -> DatasetModule:
+    """The module that knows a dataset.
+
+    Raises:
+        UserError: there is no such dataset.
+    """
+    if name not in names():
+        raise UserError(f"dataset={name}: no such dataset; choose one of {', '.join(names())}")
+    return importlib.import_module(f"caref.data.{name}")
