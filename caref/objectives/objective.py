@@ -1,0 +1,179 @@
+"""What training minimises: an objective by name, and the paper's as a loss of its own."""
+
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from caref.errors import UserError
+from caref.objectives import terms as known
+from caref.objectives.reduction import Term, Terms, reduce
+from caref.objectives.terms.sced import Sced
+
+
+class Definition(Protocol):
+    """One file of `caref.objectives.terms`: a frozen dataclass of parameters that yields its terms.
+
+    needs: what the model's output must hold beside logits, by the names transformers gives them
+        ("attentions", "hidden_states", ...).
+    """
+
+    needs: frozenset[str]
+
+    def __call__(self, output: Any, labels: Tensor, ignore_index: int) -> Mapping[str, Term]: ...
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A definition and the way its terms become one loss."""
+
+    definition: Definition
+    ignore_index: int = -100
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the model's output must hold beside logits: for "attentions", output_attentions=True."""
+        return self.definition.needs
+
+    def __call__(
+        self, output: Any, labels: Tensor, answer_labels: Tensor | None = None, groups: int | None = None
+    ) -> Terms:
+        """The loss of one batch and its named terms.
+
+        Args:
+            output: the model's output; `output.logits` (B, T, V) is aligned with the labels.
+            labels: (B, T) int64, `ignore_index` where nothing is to be predicted.
+            answer_labels: (B, T), the same with the explanation ignored too: cross-entropy is then counted on
+                the answer only, regularisers still on all of `labels`.
+            groups: splits packed side by side in the batch; loss and terms are then (groups,), one a split.
+
+        Raises:
+            ValueError: no target token in the batch or in one of its groups; shapes that do not fit; a label
+                outside the vocabulary.
+        """
+        terms = self.definition(output, labels, self.ignore_index)
+        return reduce(terms, labels, answer_labels, ignore_index=self.ignore_index, groups=groups)
+
+
+def build(reg: Mapping[str, Any]) -> Objective:
+    """The objective that a configuration names.
+
+    Args:
+        reg: `term` names a module of `caref.objectives.terms`, whose class is that name in CamelCase; `name`
+            is for tables; every other key is a parameter of it.
+
+    Raises:
+        UserError: there is no such objective, or a parameter is out of its range.
+    """
+    choices = sorted(module.name for module in pkgutil.iter_modules(known.__path__))
+    term = reg["term"]
+    if term not in choices:
+        raise UserError(f"reg.term={term}: there is no such objective; choose one of {', '.join(choices)}")
+    definition = getattr(import_module(f"{known.__name__}.{term}"), term.title().replace("_", ""))
+    parameters = {key: value for key, value in reg.items() if key not in ("name", "term")}
+    try:
+        return Objective(definition(**parameters))
+    except ValueError as error:
+        raise UserError(f"reg.{error}") from error
+
+
+class CarefTerms(Terms):
+    """The terms of the paper's objective: `loss` to call backward() on; `ce`, `sced`, `kl` to look at."""
+
+    @property
+    def ce(self) -> Tensor:
+        return self.named["ce"]
+
+    @property
+    def sced(self) -> Tensor:
+        return self.named["sced"]
+
+    @property
+    def kl(self) -> Tensor:
+        return self.named["kl"]
+
+
+class CarefLoss(nn.Module):
+    """Cross-entropy + lambda_sced * SCED + lambda_kl * KL to uniform: the paper's objective.
+
+    Sums run over the vocabulary, means over every position of the batch whose label is not ignored.
+
+    Args:
+        alpha: exponent of |p log(p / U)|, >= 1.
+        beta: exponent of (1 - p), >= 0.
+        lambda_sced, lambda_kl: weights, >= 0.
+        ignore_index: the label of positions that do not count.
+
+    Raises:
+        ValueError: a parameter out of its range, by its name.
+
+    Example:
+        >>> import torch
+        >>> from caref import CarefLoss
+        >>> logits = torch.randn(2, 5, 100, requires_grad=True)
+        >>> labels = torch.randint(100, (2, 5))
+        >>> terms = CarefLoss(alpha=2.0, beta=1.0)(logits, labels)
+        >>> terms.loss.backward()
+        >>> sorted(terms.named)
+        ['ce', 'kl', 'sced']
+    """
+
+    def __init__(
+        self,
+        alpha: float = 2.0,
+        beta: float = 1.0,
+        lambda_sced: float = 0.1,
+        lambda_kl: float = 0.1,
+        ignore_index: int = -100,
+    ):
+        super().__init__()
+        self.definition = Sced(alpha, beta, lambda_sced, lambda_kl)
+        self.ignore_index = ignore_index
+
+    def extra_repr(self) -> str:
+        return f"{self.definition}, ignore_index={self.ignore_index}"
+
+    def forward(self, logits: Tensor, labels: Tensor, count: Tensor | int | None = None) -> CarefTerms:
+        """The loss of one batch.
+
+        Args:
+            logits: (..., V), float64, float32 or bfloat16 (computed in float32), aligned with the labels.
+            labels: (...) int64.
+            count: how many target positions the means are over, where the batch is part of a larger one
+                (gradient accumulation); by default those of the batch.
+
+        Raises:
+            ValueError: the batch has no target token; shapes that do not fit; a label outside the vocabulary.
+        """
+        terms = self.definition(SimpleNamespace(logits=logits), labels, self.ignore_index)
+        reduced = reduce(terms, labels, ignore_index=self.ignore_index, count=count)
+        return CarefTerms(reduced.loss, reduced.named)
+
+    def for_trainer(self, model: nn.Module) -> Callable[..., Tensor]:
+        """This loss as the `compute_loss_func` of a `transformers.Trainer` that trains `model`.
+
+        An encoder-decoder's logits are aligned with its labels; a decoder-only model's logits at one position
+        predict the label of the next, and are shifted here. With gradient accumulation the mean is over the
+        target tokens of all accumulated batches, as the Trainer counts them.
+
+        The Trainer keeps the labels from the model, so an encoder-decoder needs its decoder_input_ids from
+        the collator: `DataCollatorForSeq2Seq(tokenizer, model=model)`.
+
+        Example:
+            Trainer(model, args, ..., compute_loss_func=CarefLoss().for_trainer(model))
+        """
+        shifts = not model.config.is_encoder_decoder
+
+        def compute_loss(
+            outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None
+        ) -> Tensor:
+            logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
+            if shifts:
+                logits, labels = logits[..., :-1, :], labels[..., 1:]
+            return self(logits, labels.to(logits.device), count=num_items_in_batch).loss
+
+        return compute_loss

@@ -1,0 +1,209 @@
+"""CarefLoss and the objectives that a configuration names."""
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import exact_terms
+import pytest
+import torch
+import torch.nn.functional as F
+from entmax import EntmaxBisectLoss
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from caref import CarefLoss
+from caref.config import register
+from caref.errors import UserError
+from caref.objectives.objective import build
+
+CONF = Path(__file__).parents[2] / "conf"
+REGS = sorted(file.stem for file in (CONF / "reg").glob("*.yaml"))
+
+
+@pytest.fixture
+def batch():
+    """Logits (4, 6, 50) in float64, labels with padding in front, inside and at the end, answer labels."""
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(4, 6, 50, generator=generator, dtype=torch.float64) * 2
+    labels = torch.randint(50, (4, 6), generator=generator)
+    labels[0, 4:] = labels[1, :2] = labels[2, 3] = -100
+    answers = labels.clone()
+    answers[:, 3:] = -100
+    return SimpleNamespace(logits=logits.requires_grad_(), labels=labels, answers=answers)
+
+
+def reg(name, *overrides):
+    """The reg group as the command line composes it."""
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(overrides=[f"+reg={name}", *overrides]).reg
+
+
+def test_the_paper_objective_is_the_weighted_sum_of_exact_means(batch):
+    terms = CarefLoss(alpha=1.5, beta=0.5, lambda_sced=0.3, lambda_kl=0.2)(batch.logits, batch.labels)
+    counted = batch.labels != -100
+    rows = [
+        exact_terms.small(row.tolist(), label.item(), 1.5, 0.5)
+        for row, label in zip(batch.logits[counted].detach(), batch.labels[counted], strict=True)
+    ]
+    mean = {name: float(sum(row[name] for row in rows) / len(rows)) for name in ("ce", "sced", "kl")}
+    for name, expected in mean.items():
+        assert getattr(terms, name).item() == pytest.approx(expected, rel=1e-12)
+        assert not getattr(terms, name).requires_grad
+    assert terms.loss.shape == ()
+    assert terms.loss.item() == pytest.approx(mean["ce"] + 0.3 * mean["sced"] + 0.2 * mean["kl"], rel=1e-12)
+    assert torch.autograd.gradcheck(lambda z: CarefLoss(1.5, 0.5)(z, batch.labels).loss, batch.logits)
+
+
+def test_ignored_positions_do_not_count_whatever_they_hold(batch):
+    loss = CarefLoss(ignore_index=-1)
+    labels = batch.labels.clone()
+    ignored = labels == -100
+    labels[ignored] = -1
+    clean = loss(batch.logits[~ignored], labels[~ignored])
+
+    spoilt = batch.logits.detach().masked_fill(ignored.unsqueeze(-1), math.nan).requires_grad_()
+    terms = loss(spoilt, labels)
+    terms.loss.backward()
+    torch.testing.assert_close(terms.loss, clean.loss)
+    assert (spoilt.grad[ignored] == 0).all() and spoilt.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 3), (2, 2, 2)])
+def test_any_leading_shape(shape):
+    torch.manual_seed(0)
+    logits, labels = torch.randn(*shape, 11), torch.randint(11, shape)
+    flat = CarefLoss()(logits.reshape(-1, 11), labels.reshape(-1))
+    torch.testing.assert_close(CarefLoss()(logits, labels).loss, flat.loss)
+
+
+def test_a_batch_without_a_target_is_refused(batch):
+    nothing = torch.full_like(batch.labels, -100)
+    with pytest.raises(ValueError, match="no target token"):
+        CarefLoss()(batch.logits, nothing)
+    with pytest.raises(ValueError, match="no target token"):
+        build(reg("sced"))(batch, batch.labels, nothing)
+    half = torch.cat([batch.labels[:2], nothing[2:]])
+    with pytest.raises(ValueError, match="no target token"):
+        build(reg("sced"))(batch, half, groups=2)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"alpha": 0.5},
+        {"alpha": math.nan},
+        {"beta": -1.0},
+        {"beta": math.inf},
+        {"lambda_sced": -0.1},
+        {"lambda_kl": -1},
+    ],
+)
+def test_a_parameter_out_of_range_is_named(bad):
+    (name,) = bad
+    with pytest.raises(ValueError, match=f"^{name}="):
+        CarefLoss(**bad)
+    with pytest.raises(UserError, match=f"^reg.{name}="):
+        build({"term": "sced", "alpha": 2, "beta": 1, "lambda_sced": 0.1, "lambda_kl": 0.1} | bad)
+
+
+@pytest.mark.parametrize("label", [-1, 50])
+def test_a_label_outside_the_vocabulary_is_refused(batch, label):
+    batch.labels[3, 3] = label
+    with pytest.raises(ValueError, match=f"label {label} is outside the vocabulary of 50"):
+        CarefLoss()(batch.logits, batch.labels)
+
+
+def test_shapes_that_do_not_fit_are_refused(batch):
+    with pytest.raises(ValueError, match="do not fit"):
+        CarefLoss()(batch.logits[:, 1:], batch.labels)
+
+
+@pytest.mark.parametrize("name", REGS)
+def test_every_choice_of_the_configuration_trains(batch, name):
+    objective = build(reg(name))
+    assert objective.needs == frozenset()
+    terms = objective(batch, batch.labels)
+    assert terms.loss.shape == () and not any(value.requires_grad for value in terms.named.values())
+    expected = F.cross_entropy(batch.logits.flatten(0, 1), batch.labels.flatten())
+    torch.testing.assert_close(terms.named["ce"], expected)
+    terms.loss.backward()
+    assert batch.logits.grad.abs().sum() > 0
+    assert (batch.logits.grad[batch.labels == -100] == 0).all()
+
+
+@pytest.mark.parametrize("name", REGS)
+def test_packed_splits_have_the_losses_they_have_alone(batch, name):
+    objective = build(reg(name))
+    packed = objective(batch, batch.labels, batch.answers, groups=2)
+    for split in range(2):
+        rows = slice(2 * split, 2 * split + 2)
+        alone = objective(SimpleNamespace(logits=batch.logits[rows]), batch.labels[rows], batch.answers[rows])
+        torch.testing.assert_close(packed.loss[split], alone.loss)
+        for term, value in alone.named.items():
+            torch.testing.assert_close(packed.named[term][split], value)
+
+
+def test_supervising_the_answer_alone_leaves_regularisers_on_all_positions(batch):
+    objective = build(reg("sced"))
+    joint, answer = objective(batch, batch.labels), objective(batch, batch.labels, batch.answers)
+    expected = F.cross_entropy(batch.logits.flatten(0, 1), batch.answers.flatten())
+    torch.testing.assert_close(answer.named["ce"], expected)
+    torch.testing.assert_close(answer.named["sced"], joint.named["sced"])
+    torch.testing.assert_close(answer.loss - joint.loss, answer.named["ce"] - joint.named["ce"])
+
+
+def test_label_smoothing_is_pytorchs(batch):
+    terms = build(reg("label_smoothing", "reg.smoothing=0.3"))(batch, batch.labels)
+    expected = F.cross_entropy(batch.logits.flatten(0, 1), batch.labels.flatten(), label_smoothing=0.3)
+    torch.testing.assert_close(terms.loss, expected)
+
+
+def test_the_entropy_penalty_rewards_entropy(batch):
+    terms = build(reg("entropy", "reg.lambda_entropy=0.4"))(batch, batch.labels)
+    counted = batch.labels != -100
+    expected = torch.distributions.Categorical(logits=batch.logits[counted]).entropy().mean()
+    torch.testing.assert_close(terms.named["entropy"], expected.detach())
+    torch.testing.assert_close(terms.loss.detach(), terms.named["ce"] - 0.4 * expected.detach())
+
+
+def test_kl_alone_is_the_paper_objective_without_sced(batch):
+    terms = build(reg("kl", "reg.lambda_kl=0.7"))(batch, batch.labels)
+    torch.testing.assert_close(
+        terms.loss, CarefLoss(lambda_sced=0, lambda_kl=0.7)(batch.logits, batch.labels).loss
+    )
+
+
+@pytest.mark.parametrize("alpha", [1.01, 1.2, 1.5, 2.0, 3.0])
+def test_entmax_is_the_bisection_of_the_library(batch, alpha):
+    terms = build(reg("entmax", f"reg.alpha={alpha}"))(batch, batch.labels)
+    counted = batch.labels != -100
+    expected = EntmaxBisectLoss(alpha, n_iter=100)(batch.logits[counted], batch.labels[counted])
+    torch.testing.assert_close(terms.loss, expected, rtol=1e-9, atol=1e-9)
+    (grad,) = torch.autograd.grad(terms.loss, batch.logits, retain_graph=True)
+    (exact,) = torch.autograd.grad(expected, batch.logits)
+    torch.testing.assert_close(grad, exact, rtol=1e-7, atol=1e-9)
+
+
+def test_entmax_tends_to_cross_entropy(batch):
+    terms = build(reg("entmax", "reg.alpha=1.001"))(batch, batch.labels)
+    assert terms.loss.item() == pytest.approx(terms.named["ce"].item(), rel=2e-3)
+    with pytest.raises(UserError, match=r"reg.alpha=1.*at least 1.001"):
+        build({"term": "entmax", "alpha": 1.0})
+
+
+def test_an_unknown_objective_is_refused_with_the_choices():
+    with pytest.raises(UserError, match=r"reg.term=focal: .*cross_entropy, entmax, entropy, kl_uniform"):
+        build({"name": "focal", "term": "focal"})
+
+
+def test_the_public_name_needs_no_torch_until_used():
+    import subprocess
+    import sys
+
+    code = (
+        "import caref, sys; assert 'torch' not in sys.modules; caref.CarefLoss; assert 'torch' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=CONF.parent)
