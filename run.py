@@ -1,7 +1,6 @@
 """The one entry point: Hydra composes a job from conf/, caref.jobs runs it."""
 
 import os
-import sys
 from pathlib import Path
 
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra hands errors on instead of printing them its own way

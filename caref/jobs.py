@@ -262,7 +262,8 @@ class Bench:
             "split": index,
             "seed": split.seed,
             "status": "done",
-            "scores": scores | terms,
+            "scores": scores,
+            "training": terms,
             "counts": {
                 "train": len(train),
                 "evaluated": len(evaluation),

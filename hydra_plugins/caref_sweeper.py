@@ -52,7 +52,9 @@ class CellSweeper(Sweeper):
         for grid in self._grids:
             given = {override.split("=", 1)[0].lstrip("+~") for override in arguments}
             kept = [f"{key}={value}" for key, value in grid.items() if key not in given]
-            cells += product(*(_alternatives(override) for override in parser.parse_overrides([*kept, *arguments])))
+            cells += product(
+                *(_alternatives(override) for override in parser.parse_overrides([*kept, *arguments]))
+            )
 
         def compose(overrides: Sequence[str]) -> DictConfig:
             return self._context.config_loader.load_sweep_config(self.config, list(overrides))

@@ -53,7 +53,9 @@ def generate(
         written = model.generate(input_ids=inputs, attention_mask=mask, generation_config=greedy)
         if left:
             written = written[:, inputs.shape[1] :]
-        for place, text in zip(places, tokenizer.batch_decode(written, skip_special_tokens=True), strict=True):
+        for place, text in zip(
+            places, tokenizer.batch_decode(written, skip_special_tokens=True), strict=True
+        ):
             texts[place] = text.strip()
         on_batch(len(places))
     return texts
