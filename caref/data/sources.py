@@ -25,7 +25,7 @@ def load(dataset: str, split: str, source: str, root: str | None = None) -> Load
     Args:
         dataset: which one (esnli, ecqa, comve, cos_e, ...).
         split: train, validation or test, whatever the release calls it.
-        source: files, hub, demo, or auto: files where root has this split's, else the hub.
+        source: files, hub, demo, or auto: files where root has any of the dataset, else the hub.
         root: for files and auto, the folder that holds one folder a dataset.
 
     Raises:
@@ -55,9 +55,11 @@ def load(dataset: str, split: str, source: str, root: str | None = None) -> Load
 
 
 def _from_anywhere(module: DatasetModule, dataset: str, split: str, root: str | None) -> Loaded:
+    """The files where the folder has any split of the release, so that one job never mixes two sources."""
     try:
         folder = _folder(dataset, root)
-        _present(module, dataset, split, folder)
+        if all(_absent(layout, side, folder) for layout in module.LAYOUTS for side in layout.files):
+            raise UserError(f"{folder} has no split of {dataset}; {_fetch(dataset, folder.parent)}")
     except UserError as missing:
         try:
             return _from_hub(module, dataset, split)
@@ -67,43 +69,45 @@ def _from_anywhere(module: DatasetModule, dataset: str, split: str, root: str | 
 
 
 def _from_files(module: DatasetModule, dataset: str, split: str, folder: Path) -> Loaded:
-    layout = _present(module, dataset, split, folder)
-    paths = [folder / file for file in layout.files[split]]
-    return _collected(layout.read(*paths), "files", f"{folder} ({split})")
+    for layout in module.LAYOUTS:
+        if not _absent(layout, split, folder):
+            paths = [folder / file for file in layout.files[split]]
+            return _collected(layout.read(*paths), "files", f"{folder} ({split})")
+    likeliest = max(module.LAYOUTS, key=lambda layout: sum(_present(layout, side, folder) for side in layout.files))
+    raise UserError(
+        f"{folder}: {dataset}'s {split} split needs {', '.join(_absent(likeliest, split, folder))}; "
+        f"{_fetch(dataset, folder.parent)}"
+    )
+
+
+def _present(layout: Layout, split: str, folder: Path) -> int:
+    return len(layout.files[split]) - len(_absent(layout, split, folder))
+
+
+def _absent(layout: Layout, split: str, folder: Path) -> tuple[str, ...]:
+    return tuple(file for file in layout.files[split] if not (folder / file).is_file())
 
 
 def _folder(dataset: str, root: str | None) -> Path:
     if root is None:
-        raise UserError("source.root is not given: name the folder that holds the releases, or use source=hub or demo")
-    fetch = f"python -m caref.download {dataset} --root {root} fetches the release"
+        raise UserError("source.root is not given: name the folder of the releases, or use source=hub or source=demo")
     if not Path(root).is_dir():
-        raise UserError(f"source.root={root}: no such folder; {fetch}")
+        raise UserError(f"source.root={root}: no such folder; {_fetch(dataset, root)}")
     folder = Path(root) / dataset
     if not folder.is_dir():
-        raise UserError(f"source.root={root}: it has no folder {dataset}; {fetch}")
+        raise UserError(f"source.root={root}: it has no folder {dataset}; {_fetch(dataset, root)}")
     return folder
 
 
-def _present(module: DatasetModule, dataset: str, split: str, folder: Path) -> Layout:
-    """The layout that the folder's files are in, all of the split's being there."""
-    absent = []
-    for layout in module.LAYOUTS:
-        lacking = [file for file in layout.files[split] if not (folder / file).is_file()]
-        if not lacking:
-            return layout
-        absent.append((len(lacking) / len(layout.files[split]), len(absent), lacking))
-    _, _, lacking = min(absent)  # of the layout that the largest part is there of
-    raise UserError(
-        f"{folder}: {dataset}'s {split} split needs {', '.join(lacking)}; "
-        f"python -m caref.download {dataset} --root {folder.parent} fetches the release"
-    )
+def _fetch(dataset: str, root: str | Path) -> str:
+    return f"python -m caref.download {dataset} --root {root} fetches the release"
 
 
 def _from_hub(module: DatasetModule, dataset: str, split: str) -> Loaded:
     if module.HUB is None:
         raise UserError(
-            f"source=hub: the hub has no copy of {dataset}; fetch the release with "
-            f"python -m caref.download {dataset} --root DIR and use source=files source.root=DIR"
+            f"source=hub: the hub has no copy of {dataset}; {_fetch(dataset, 'DIR')}, "
+            "then use source=files source.root=DIR"
         )
     from caref.data.hub import rows
 
