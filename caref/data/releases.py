@@ -7,6 +7,7 @@ import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -74,6 +75,7 @@ class DatasetModule(Protocol):
         """From the hub's rows to examples."""
 
 
+@cache
 def names() -> tuple[str, ...]:
     """Every dataset, in alphabetical order."""
     folder = Path(__file__).parent

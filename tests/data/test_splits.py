@@ -1,0 +1,181 @@
+"""The 60 splits: balanced, disjoint, and the same wherever they are drawn."""
+
+import hashlib
+import time
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from caref.data.examples import Example, fingerprint
+from caref.data.sources import load
+from caref.data.splits import SEEDS, draw, parse, same_text, sampler
+from caref.errors import UserError
+
+# Where the train part is not among the shared data, training examples come from test.
+SIDES = {
+    "esnli": ("test", "validation"),
+    "ecqa": ("test", "validation"),
+    "comve": ("train", "validation"),
+    "cos_e": ("train", "validation"),
+}
+DRAWN = {
+    "esnli": "68cd9fe5b0d3a019f9879c9e4520b1c50b2bcce929fb54d0fc72c9b51a2de455",
+    "ecqa": "e6e7adcd5948bb7dc9bbb996720cd4998dce861e7c1b5bf2df5d8a2a6ba28d19",
+    "comve": "638abc678756bd50aecb5e52a55f9b3921f696f20f0277373da628fc21e143ae",
+    "cos_e": "32bf5857223c399291b82a58dd0dc0fcf81a7c53cce003dedd1325abcfd30c51",
+}
+
+
+def made(count: int, classes: int = 3, start: int = 0) -> list[Example]:
+    choices = tuple(f"choice {n}" for n in range(classes))
+    return [
+        Example(f"id{n}", {"question": f"question {n}?"}, choices, n % classes, (f"reason {n}",))
+        for n in range(start, start + count)
+    ]
+
+
+def digest(splits) -> str:
+    content = [f"{split.index} {fingerprint(split.train)} {fingerprint(split.evaluation)}" for split in splits]
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()
+
+
+def even(counts: Counter, classes: int) -> bool:
+    return max(counts[label] for label in range(classes)) - min(counts[label] for label in range(classes)) <= 1
+
+
+def test_seeds_are_febs():
+    assert len(SEEDS) == len(set(SEEDS)) == 60
+    assert (SEEDS[0], SEEDS[14], SEEDS[40], SEEDS[59]) == (7004, 51, 2348, 4791)
+    assert sum(SEEDS) == 278038
+
+
+@pytest.mark.parametrize("dataset", SIDES)
+def test_sixty_splits_of_the_real_data(data_root, dataset):
+    train, evaluation = (load(dataset, side, "files", str(data_root)).examples for side in SIDES[dataset])
+    split_of = sampler(train, evaluation)
+    splits = [split_of(index) for index in range(60)]
+    classes = len(train[0].choices)
+    for split in splits:
+        assert (len(split.train), len(split.evaluation)) == (48, 350)
+        assert even(Counter(example.label for example in split.train), classes)
+        assert even(Counter(example.label for example in split.evaluation), classes)
+        texts = [same_text(example) for example in (*split.train, *split.evaluation)]
+        assert len(set(texts)) == 398
+    assert len({fingerprint(split.train) for split in splits}) == 60
+    # the same on every machine, with every version of Python, today and next year
+    assert digest(splits) == DRAWN[dataset]
+
+
+def test_febs_balance_by_label(data_root):
+    train, evaluation = (load("esnli", side, "files", str(data_root)).examples for side in SIDES["esnli"])
+    split = draw(train, evaluation, 7)
+    assert Counter(example.answer for example in split.train) == dict.fromkeys(train[0].choices, 16)
+
+
+def test_order_of_the_file_changes_nothing():
+    train, evaluation = made(300), made(900, start=1000)
+    assert draw(train, evaluation, 4) == draw(train[::-1], evaluation[::-1], 4)
+
+
+def test_one_split_is_the_same_alone_and_among_others():
+    train, evaluation = made(300), made(900, start=1000)
+    split_of = sampler(train, evaluation)
+    assert [split_of(index) for index in (5, 3, 3)] == [draw(train, evaluation, index) for index in (5, 3, 3)]
+
+
+def test_a_larger_training_set_holds_the_smaller():
+    train, evaluation = made(300), made(900, start=1000)
+    small, large = (draw(train, evaluation, 0, train_size=size).train for size in (24, 48))
+    assert set(small_id.id for small_id in small) < set(large_id.id for large_id in large)
+
+
+def test_twins_are_never_drawn_twice_whichever_file_they_come_from():
+    pool = made(60)
+    twins = [replace(e, id=f"twin {e.id}", fields={"question": f"  {e.fields['question'].upper()}"}) for e in pool]
+    for index in range(20):
+        split = draw([*pool, *twins], [*twins[::-1], *made(60, start=60)], index, 30, 60)
+        texts = [same_text(example) for example in (*split.train, *split.evaluation)]
+        assert len(set(texts)) == 90
+        assert split == draw([*twins, *pool], [*made(60, start=60), *twins], index, 30, 60)
+
+
+def test_the_same_examples_may_serve_both_sides_but_never_the_same_one():
+    pool = made(120)
+    split = draw(pool, pool, 0, 48, 72)
+    assert {example.id for example in split.train}.isdisjoint(example.id for example in split.evaluation)
+
+
+def test_every_example_is_as_likely_as_another():
+    split_of = sampler(made(96), made(900, start=1000))
+    drawn = Counter(example.id for index in range(60) for example in split_of(index).train)
+    # 60 draws of one half: binomial with mean 30 and deviation 3.9
+    assert len(drawn) == 96 and min(drawn.values()) > 10 and max(drawn.values()) < 50
+
+
+def test_the_seed_decides_which_classes_take_the_remainder():
+    split_of = sampler(made(300), made(1200, start=1000))
+    larger = Counter()
+    for index in range(60):
+        counts = Counter(example.label for example in split_of(index).evaluation)
+        larger.update(label for label in range(3) if counts[label] == 117)
+    assert sum(larger.values()) == 120 and set(larger) == {0, 1, 2} and max(larger.values()) < 60
+
+
+@pytest.mark.parametrize(
+    ("sizes", "option", "allowed"),
+    [((48, 350), "dataset.eval_size=350", 300), ((301, 30), "dataset.train_size=301", 300)],
+)
+def test_too_little_data_is_refused_by_the_option_and_what_there_is(sizes, option, allowed):
+    with pytest.raises(UserError, match=rf"{option}: too little data.*100 \+ 100 \+ 100, enough for {allowed}"):
+        draw(made(300), made(300, start=300), 0, *sizes)
+
+
+def test_training_examples_are_not_counted_as_left_for_evaluation():
+    pool = made(90)
+    with pytest.raises(UserError, match=r"dataset.eval_size=60: .*enough for 42"):
+        draw(pool, pool, 0, 48, 60)
+
+
+def test_a_class_without_examples_is_too_little_data():
+    lacking = [example for example in made(900) if example.label != 2]
+    with pytest.raises(UserError, match=r"dataset.train_size=48.*300 \+ 300 \+ 0, enough for 0"):
+        draw(lacking, made(900), 0)
+
+
+def test_no_data_at_all_is_too_little():
+    with pytest.raises(UserError, match=r"dataset.train_size=48.*none"):
+        draw([], made(900), 0)
+
+
+@pytest.mark.parametrize(
+    ("expression", "indices"),
+    [
+        ("0:60", tuple(range(60))),
+        ("3", (3,)),
+        ("59", (59,)),
+        ("0,4,7", (0, 4, 7)),
+        ("7, 0,4,4", (0, 4, 7)),
+        ("0:60:2", tuple(range(0, 60, 2))),
+        ("0:3,10:12", (0, 1, 2, 10, 11)),
+    ],
+)
+def test_splits_are_named_by_numbers_and_ranges(expression, indices):
+    assert parse(expression) == indices
+
+
+@pytest.mark.parametrize(
+    "expression", ["60", "5:3", "abc", "", "0:61", "-1", "1:2:0", "0:60:-1", "1,,2", "1:", "1.5", "²", "0:1:2:3", "3:3"]
+)
+def test_what_names_no_split_is_refused(expression):
+    with pytest.raises(UserError, match="splits=") as refusal:
+        parse(expression)
+    assert "\n" not in str(refusal.value)
+
+
+def test_sixty_splits_of_a_large_release_are_quick():
+    split_of = sampler(made(30_000), made(3_000, start=100_000))
+    started = time.process_time()
+    for index in range(60):
+        split_of(index)
+    assert time.process_time() - started < 10  # 30,000 a split; e-SNLI's 549,367 take about 0.4 s a split
