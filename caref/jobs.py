@@ -122,7 +122,7 @@ def run(job: DictConfig) -> dict[int, dict]:
                 else:
                     _work(bench, index, records, failures, progress)
         taken = elsewhere
-    print(tables.job_table(planned.title, records))
+    print(planned.title, tables.job_table(records), sep="\n")
     print(f"records: {planned.cell}")
     if failures:
         told = "; ".join(f"split {index}: {error}" for index, error in failures.items())
@@ -236,27 +236,25 @@ class Bench:
                 train,
                 job.train,
                 split.seed,
-                self.dtype,
                 on_step=lambda step, values: progress.step(values),
             )
             seconds["train"] = time.monotonic() - began
             began = time.monotonic()
             progress.begin(f"split {index} generate", len(evaluation))
-            with training.computing_in(self.dtype, self.device):
-                generations = generate(
-                    part.model,
-                    backbone,
-                    evaluation,
-                    job.evaluation.batch_size,
-                    job.evaluation.max_new_tokens,
-                    on_batch=lambda done: progress.step(count=done),
-                )
+            generations = generate(
+                part.model,
+                backbone,
+                evaluation,
+                job.evaluation.batch_size,
+                job.evaluation.max_new_tokens,
+                on_batch=lambda done: progress.step(count=done),
+            )
             seconds["generate"] = time.monotonic() - began
             if job.train.save:
                 part.save(self.plan.cell / "trained" / f"{index:03d}")
-            trainable, parameters = part.counts
+            counts = part.counts
         began = time.monotonic()
-        scores, predictions = score(self.plan.job.dataset.name, split.evaluation, generations, scorer)
+        scores, predictions = score(job.dataset.name, split.evaluation, generations, scorer)
         seconds["score"] = time.monotonic() - began
         record = {
             "split": index,
@@ -268,8 +266,8 @@ class Bench:
                 "train": len(train),
                 "evaluated": len(evaluation),
                 "steps": total,
-                "trainable": trainable,
-                "parameters": parameters,
+                "trainable": counts.trainable,
+                "parameters": counts.total,
             },
             "source": self.plan.source,
             "fingerprint": self.plan.fingerprint,

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch.nn.utils import clip_grad_norm_
@@ -29,11 +28,6 @@ def _computes_in_bf16(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager:
-    """Autocast to `dtype` on `device`; nothing for float32."""
-    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
-
-
 def steps(examples: int, batch_size: int, epochs: int) -> int:
     """Optimiser steps of a training."""
     return math.ceil(examples / batch_size) * epochs
@@ -51,7 +45,6 @@ def fit(
     examples: Sequence[Encoded],
     settings,
     seed: int,
-    dtype: torch.dtype = torch.float32,
     on_step: Callable[[int, Mapping[str, float]], None] = lambda step, terms: None,
 ) -> dict[str, float]:
     """Train one split's trainable part: AdamW, linear warm-up and decay, clipped gradients.
@@ -63,7 +56,6 @@ def fit(
         examples: the split's training examples in tokens.
         settings: the configuration's `train`.
         seed: of the order of examples and of dropout.
-        dtype: of `precision`.
         on_step: is told each step and its terms.
 
     Returns:
@@ -72,20 +64,19 @@ def fit(
     Raises:
         SplitFailed: where the loss is not finite, with the step and the terms.
     """
-    device = next(part.model.parameters()).device
     total = steps(len(examples), settings.batch_size, settings.epochs)
     optimizer = torch.optim.AdamW(
         part.parameters, lr=settings.lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=settings.weight_decay
     )
     schedule = get_linear_schedule_with_warmup(optimizer, warmup(settings.warmup_steps, total), total)
-    asked = {f"output_{need}": True for need in objective.needs}
+    requested = {f"output_{need}": True for need in objective.needs}
     torch.manual_seed(seed)
     part.model.train()
     history: list[dict[str, float]] = []
     for step, drawn in enumerate(shuffled(examples, settings.batch_size, settings.epochs, seed), start=1):
-        batch = collate(drawn, backbone, device)
-        with computing_in(dtype, device):
-            output = part.model(**batch.inputs, **asked, use_cache=False)
+        batch = collate(drawn, backbone)
+        with backbone.autocast():
+            output = part.model(**batch.inputs, **requested, use_cache=False)
         answer_labels = batch.answer_labels if settings.supervise == "answer" else None
         terms = objective(output, batch.labels, answer_labels)
         extra = part.extra_loss()
@@ -98,7 +89,7 @@ def fit(
         clip_grad_norm_(part.parameters, settings.max_grad_norm)
         optimizer.step()
         schedule.step()
-        part.after_backward(step)
+        part.after_step(step)
         optimizer.zero_grad(set_to_none=True)
         history.append(values)
         on_step(step, values)

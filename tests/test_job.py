@@ -147,8 +147,8 @@ def test_a_saved_split_writes_the_same_text_when_it_is_loaded_back(run, composed
     split = jobs.plan(job).sampler(1)
     backbone = backbones.load(job.model)
     tokens = [encode(text("esnli", example), backbone.tokenizer, True) for example in split.evaluation]
-    model = load_trained(backbone, cell / "trained" / "001")
-    written = generate(model, backbone, tokens, job.evaluation.batch_size, job.evaluation.max_new_tokens)
+    with load_trained(backbone, cell / "trained" / "001") as model:
+        written = generate(model, backbone, tokens, job.evaluation.batch_size, job.evaluation.max_new_tokens)
     assert written == [prediction["generation"] for prediction in store.read_predictions(cell, 1)]
 
 

@@ -64,8 +64,8 @@ def pad(rows: Sequence[Sequence[int]], value: int, left: bool = False) -> torch.
     )
 
 
-def collate(examples: Sequence[Encoded], backbone, device: torch.device | str) -> Batch:
-    """Pad examples into one training batch for `backbone` (its tokenizer, kind and start token) on `device`."""
+def collate(examples: Sequence[Encoded], backbone) -> Batch:
+    """Pad examples into one training batch for `backbone`, on its device."""
     pad_token = backbone.tokenizer.pad_token_id
     answers = [example.target[: example.answer_length] for example in examples]
     targets = [example.target for example in examples]
@@ -85,9 +85,9 @@ def collate(examples: Sequence[Encoded], backbone, device: torch.device | str) -
         labels = torch.full((len(rows), width), IGNORED)
         for label, row, before in zip(labels, rows, unlabelled, strict=True):
             label[before : before + len(row)] = torch.tensor(row)
-        return labels.to(device)
+        return labels.to(backbone.device)
 
-    inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+    inputs = {name: tensor.to(backbone.device) for name, tensor in inputs.items()}
     return Batch(inputs, labelled(targets), labelled(answers))
 
 

@@ -41,16 +41,16 @@ def generate(
         decoder_start_token_id=config.decoder_start_token_id if backbone.encoder_decoder else None,
     )
     model.eval()
-    device = next(model.parameters()).device
     by_length = sorted(range(len(examples)), key=lambda place: -len(examples[place].prompt))
     texts = [""] * len(examples)
     for begin in range(0, len(by_length), batch_size):
         places = by_length[begin : begin + batch_size]
         prompts = [examples[place].prompt for place in places]
         left = not backbone.encoder_decoder  # a decoder-only model goes on where its prompt ends
-        inputs = pad(prompts, tokenizer.pad_token_id, left).to(device)
-        mask = pad([[1] * len(prompt) for prompt in prompts], 0, left).to(device)
-        written = model.generate(input_ids=inputs, attention_mask=mask, generation_config=greedy)
+        inputs = pad(prompts, tokenizer.pad_token_id, left).to(backbone.device)
+        mask = pad([[1] * len(prompt) for prompt in prompts], 0, left).to(backbone.device)
+        with backbone.autocast():
+            written = model.generate(input_ids=inputs, attention_mask=mask, generation_config=greedy)
         if left:
             written = written[:, inputs.shape[1] :]
         for place, text in zip(
