@@ -45,6 +45,9 @@ def show(options: argparse.Namespace) -> None:
     indices = splits.parse(options.split)
     if len(indices) != 1:
         raise UserError(f"--split {options.split}: name one split, 0 to {len(splits.SEEDS) - 1}")
+    for option in ("train_size", "eval_size"):
+        if getattr(options, option) < 1:
+            raise UserError(f"--{option.replace('_', '-')} {getattr(options, option)}: must be at least 1")
     root = options.root
     if root is None and options.source in ("auto", "files"):
         root = os.environ.get("CAREF_DATA", "data")

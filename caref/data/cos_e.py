@@ -40,7 +40,7 @@ def read_release(questions: Path, explanations: Path) -> Iterator[Example | Unus
 def read_hub(rows: Iterable[Row]) -> Iterator[Example | Unusable]:
     """The hub's rows, which give the answer as a text."""
     for row in rows:
-        choices = [choice.strip() for choice in row.value("choices")]
+        choices = [choice.strip() for choice in row.list("choices")]
         answer = row.text("answer").strip()
         if answer not in choices:
             yield Unusable("the answer is none of the choices")
@@ -57,7 +57,7 @@ def read_hub(rows: Iterable[Row]) -> Iterator[Example | Unusable]:
 
 def lettered_choices(row: Row) -> tuple[list[str], list[str]]:
     """The letters and the texts of a CommonsenseQA question's choices, in order of letter."""
-    pairs = row.value("question", "choices")
+    pairs = row.list("question", "choices")
     choices = sorted((Row(row.where, pair) for pair in pairs), key=lambda choice: choice.text("label"))
     return [choice.text("label") for choice in choices], [choice.text("text").strip() for choice in choices]
 

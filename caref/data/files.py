@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -28,6 +28,17 @@ class Row:
         value = self.value(*keys)
         if not isinstance(value, str):
             raise self.refusal(f"{'.'.join(keys)} is no text")
+        return value
+
+    def list(self, *keys: str) -> Sequence[Any]:
+        """The list under a key, or under keys inside keys.
+
+        Raises:
+            UserError: there is no such key, or no list under it.
+        """
+        value = self.value(*keys)
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise self.refusal(f"{'.'.join(keys)} is no list")
         return value
 
     def value(self, *keys: str) -> Any:

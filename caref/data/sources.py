@@ -123,6 +123,8 @@ def _collected(items: Iterable[Example | Unusable], source: str, place: str) -> 
         else:
             examples.append(item)
     if not examples:
-        reasons = ", ".join(f"{count} with {reason}" for reason, count in dropped.most_common()) or "it holds none"
+        reasons = (
+            ", ".join(f"{count} dropped for {reason}" for reason, count in dropped.most_common()) or "it holds none"
+        )
         raise UserError(f"{place}: no example can be used: {reasons}")
     return Loaded(tuple(examples), dict(dropped), source)
