@@ -193,6 +193,29 @@ class Evaluation:
 
 
 @dataclass
+class Tracker:
+    name: str = MISSING
+
+
+@dataclass
+class NoTracker(Tracker):
+    """Nothing beside the results folder."""
+
+    name: str = "none"
+
+
+@dataclass
+class WandbTracker(Tracker):
+    """Weights & Biases: a run a split, and a summary run a signature."""
+
+    name: str = "wandb"
+    mode: str = "offline"  # offline: kept in results_dir until `python -m caref.tracking sync`; online: uploaded
+    project: str = "caref"
+    entity: str | None = None  # team or user; null: your default one
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Job:
     """One configuration and the splits to run for it."""
 
@@ -202,6 +225,7 @@ class Job:
     reg: Reg = MISSING
     source: Source = MISSING
     bertscore: BertScore = MISSING
+    tracker: Tracker = MISSING
     train: Train = field(default_factory=Train)
     evaluation: Evaluation = field(default_factory=Evaluation)
     splits: str = "0:60"  # 0:60, 3, 0,4,7 or 0:60:2
@@ -234,6 +258,7 @@ def register() -> None:
             "label_smoothing": LabelSmoothing,
             "entmax": Entmax,
         },
+        "tracker": {"none": NoTracker, "wandb": WandbTracker},
     }
     for group, schemas in kinds.items():
         for kind, schema in schemas.items():
@@ -276,6 +301,7 @@ _ONE_OF = {
     "source.name": ("auto", "files", "hub", "demo"),
     "dataset.train_split": ("train", "validation", "test"),
     "dataset.eval_split": ("train", "validation", "test"),
+    "tracker.mode": ("offline", "online"),
 }
 _RULES = (
     (_AT_LEAST, lambda value, bound: value >= bound, "must be at least {}"),
