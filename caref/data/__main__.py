@@ -70,7 +70,7 @@ def _print_side(role: str, name: str, loaded: Loaded, chosen: Sequence[Example])
     balance = ", ".join(f"{counts[label]} {names[label]}" for label in sorted(counts))
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in loaded.dropped.items())
     read = f"{len(loaded.examples):,} usable, " + (f"dropped: {dropped}" if dropped else "none dropped")
-    _print_line(role, f"{len(chosen)} of {name} ({balance}); {read}")
+    _print_line(role, f"{len(chosen)} of {name}: {balance}; {read}")
 
 
 def _print_example(dataset: str, example: Example) -> None:

@@ -3,8 +3,8 @@
 People put the deciding words between asterisks; these words are the gold rationale.
 """
 
-import re
 from collections.abc import Iterable, Iterator
+from itertools import compress, count
 from pathlib import Path
 
 from caref.data.examples import Example, Span
@@ -84,7 +84,7 @@ def marked_words(text: str, marked: str) -> list[tuple[int, int]]:
     parts = marked.split("*")  # outside, inside, outside, ...
     if len(parts) % 2 == 0 or _unspaced("".join(parts)) != _unspaced(text):
         return []
-    places = [character.start() for character in re.finditer(r"\S", text)]
+    places = list(compress(count(), map(str.strip, text)))  # of all characters but spaces
     words, read = [], 0
     for number, part in enumerate(parts):
         length = len(_unspaced(part))

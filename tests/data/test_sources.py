@@ -184,7 +184,7 @@ def test_a_split_is_shown_as_the_model_sees_it(data_root, command):
     shown = command(*line, COLUMNS="200")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "cos_e · split 2 (seed 6290) · source files" in shown.stdout
-    assert "48 of train (16 (A), 16 (B), 16 (C)); 7,610 usable, none dropped" in shown.stdout
+    assert "48 of train: 16 (A), 16 (B), 16 (C); 7,610 usable, none dropped" in shown.stdout
     assert shown.stdout.count("\nsource       explain ") == shown.stdout.count("\ntarget       ") == 2
     assert "[" in shown.stdout and "]" in shown.stdout
 
