@@ -1,0 +1,109 @@
+"""Every cell of a results folder in one line each, whether it fits a row of the paper's table or not."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from caref.results.labels import dataset_label, distinguishing, peft_label, reg_label, settings
+from caref.results.paper import DATASETS
+from caref.results.store import Cell
+from caref.results.summary import (
+    Summary,
+    refusal,
+    scores,
+    source,
+    summarise,
+    trainable_percent,
+    warnings,
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a score is called and printed."""
+
+    label: str
+    unit: str
+    decimals: int
+
+    def text(self, value: float) -> str:
+        return f"{value:.{self.decimals}f}"
+
+
+MEASURES = {
+    "accuracy": Measure("accuracy", "%", 2),
+    "nbert": Measure("nBERT", "×100", 2),
+    "broken": Measure("broken", "%", 2),
+    "explanation_length": Measure("explanation length", "words", 1),
+    "distinct_1": Measure("distinct-1", "", 3),
+    "distinct_2": Measure("distinct-2", "", 3),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One cell: what it is, what it rests on, what came out; no summaries where it is refused or empty."""
+
+    cell: Cell
+    model: str
+    dataset: str
+    peft: str
+    reg: str
+    settings: str  # what else tells it from the model's other cells
+    source: str
+    n: int
+    trainable_percent: float | None
+    summaries: dict[str, Summary]
+    refused: str | None
+    warnings: list[str]
+
+
+def lines(cells: Iterable[Cell]) -> list[Line]:
+    """The cells grouped by model, then dataset (in the paper's order), peft and reg."""
+    by_model: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_model.setdefault(cell.config["model"]["name"], []).append(cell)
+    return [line for model in sorted(by_model) for line in _of_model(by_model[model])]
+
+
+def _of_model(cells: list[Cell]) -> list[Line]:
+    apart = distinguishing([_beside_labels(cell) for cell in cells])
+    found = [_line(cell, ", ".join(differing)) for cell, differing in zip(cells, apart, strict=True)]
+    order = list(DATASETS)
+    return sorted(
+        found,
+        key=lambda line: (
+            order.index(name) if (name := line.cell.config["dataset"]["name"]) in order else len(order),
+            line.dataset,
+            line.peft,
+            line.reg,
+            line.settings,
+            line.cell.signature,
+        ),
+    )
+
+
+def _beside_labels(cell: Cell) -> dict[str, object]:
+    parts = ("model", "train", "evaluation", "bertscore", "dataset")
+    flat = settings({part: cell.config[part] for part in parts if part in cell.config})
+    return {key: value for key, value in flat.items() if key != "train.save"}
+
+
+def _line(cell: Cell, differing: str) -> Line:
+    refused = refusal(cell)
+    found = (
+        {} if refused else {metric: summarise(scores(cell.records, metric).values()) for metric in MEASURES}
+    )
+    return Line(
+        cell=cell,
+        model=cell.config["model"]["name"],
+        dataset=dataset_label(cell.config["dataset"]["name"]),
+        peft=peft_label(cell.config["peft"]),
+        reg=reg_label(cell.config["reg"]),
+        settings=differing,
+        source=source(cell),
+        n=len(cell.records),
+        trainable_percent=trainable_percent(cell),
+        summaries={metric: summary for metric, summary in found.items() if summary},
+        refused=refused,
+        warnings=warnings(cell),
+    )

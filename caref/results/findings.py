@@ -1,0 +1,83 @@
+"""Everything a report says about a results folder, worked out once; Markdown, LaTeX, CSV and HTML only set it down."""
+
+from dataclasses import dataclass
+
+from caref.results import claims, figures, significance
+from caref.results.claims import Verdict
+from caref.results.drawing import Figure
+from caref.results.every_cell import Line, lines
+from caref.results.significance import Comparison
+from caref.results.store import Cell
+from caref.results.table1 import Table, tables
+
+DEMO_BANNER = "Demo data: made by the project itself. These numbers say nothing about the paper's datasets."
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One Table 1 with what was asked of it."""
+
+    table: Table
+    comparisons: list[Comparison]
+    verdicts: list[Verdict]
+    figures: list[Figure]
+    not_drawn: list[str]
+
+
+@dataclass(frozen=True)
+class Findings:
+    setups: list[Setup]
+    printed: list[Verdict]  # the claims, read off the paper's own table
+    grid: Figure | str  # Figure 1d, or why there is none
+    lines: list[Line]  # every cell
+
+    @property
+    def records(self) -> int:
+        return sum(line.n for line in self.lines)
+
+    @property
+    def demo(self) -> bool:
+        return any("demo" in line.source for line in self.lines)
+
+    def figures(self) -> list[Figure]:
+        drawn = [figure for setup in self.setups for figure in setup.figures]
+        return [*drawn, self.grid] if isinstance(self.grid, Figure) else drawn
+
+    def not_drawn(self) -> list[str]:
+        lacking = [line for setup in self.setups for line in setup.not_drawn]
+        return lacking if isinstance(self.grid, Figure) else [*lacking, self.grid]
+
+    def notes(self) -> list[str]:
+        """Refusals and warnings of all cells, each with the cell it is about."""
+        return [
+            f"{line.cell.signature} ({line.model}, {line.dataset}, {line.peft}, {line.reg}): {note}"
+            for line in self.lines
+            for note in ([f"refused, {line.refused}"] if line.refused else []) + line.warnings
+        ]
+
+
+def gather(cells: list[Cell]) -> Findings:
+    """Tables, tests, claims and figures of a results folder's cells."""
+    setups = []
+    for number, table in enumerate(tables(cells), start=1):
+        drawn = figures.of_table(table, suffix="" if number == 1 else f"-{number}")
+        setups.append(
+            Setup(
+                table,
+                significance.families(table),
+                claims.tested(table),
+                [one for one in drawn if isinstance(one, Figure)],
+                [one for one in drawn if isinstance(one, str)],
+            )
+        )
+    found = lines(cells)
+    return Findings(setups, claims.printed(), figures.nbert_over_alpha_and_beta(found), found)
+
+
+def standing(table: Table) -> str:
+    """Whether the paper's numbers stand beside a table, and what departs from its protocol, in one sentence or two."""
+    if table.not_comparable:
+        return f"The paper's numbers are not set beside: {table.not_comparable}."
+    if table.departures:
+        return f"The paper's numbers stand beside, but the protocol departs from it: {'; '.join(table.departures)}."
+    return "The paper's numbers stand beside; model, data and protocol are its own."

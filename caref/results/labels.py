@@ -1,0 +1,65 @@
+"""What tables and figures call a configuration: said of what it does, never of the name it was given."""
+
+from collections.abc import Iterable, Mapping
+
+from caref.results.paper import DATASETS, variant
+
+_SILENT = {"name", "method", "term"}
+
+
+def dataset_label(name: str) -> str:
+    return DATASETS.get(name, name)
+
+
+def peft_label(peft: Mapping) -> str:
+    """The paper's word ("AQ") where it has one, else what the configuration says ("LoRA r=8 α=16")."""
+    match peft["method"]:
+        case "lora":
+            dropout = f" dropout={peft['dropout']:g}" if peft["dropout"] else ""
+            return f"{'DoRA' if peft['dora'] else 'LoRA'} r={peft['r']} α={peft['alpha']:g}{dropout}"
+        case "adalora":
+            return f"AdaLoRA r={peft['init_r']}→{peft['target_r']}"
+        case "prefix":
+            return f"prefix of {peft['tokens']}"
+        case "ia3":
+            return "(IA)³"
+        case "projections":
+            plain = ",".join(peft["projections"]) + ("+norms" if peft["norms"] else "")
+            usual = variant({**peft, "scope": "self"}) or plain
+            return usual if peft["scope"] == "self" else f"{usual} ({peft['scope']})"
+        case method:
+            return variant(peft) or str(peft.get("name", method))
+
+
+def reg_label(reg: Mapping) -> str:
+    """ "SCED α=2 β=1 λ=0.1/0.1", "entropy λ=0.1", "–" for plain cross-entropy."""
+    match reg["term"]:
+        case "cross_entropy":
+            return "–"
+        case "sced":
+            return f"SCED α={reg['alpha']:g} β={reg['beta']:g} λ={reg['lambda_sced']:g}/{reg['lambda_kl']:g}"
+        case "entmax":
+            return f"entmax α={reg['alpha']:g}"
+        case "label_smoothing":
+            return f"label smoothing {reg['smoothing']:g}"
+        case term:
+            weights = " ".join(f"λ={value:g}" for key, value in reg.items() if key.startswith("lambda"))
+            return f"{term.replace('_', ' ')} {weights}".strip()
+
+
+def settings(parts: Mapping[str, Mapping]) -> dict[str, object]:
+    """The leaves of some parts of a configuration by dotted key: {"train.lr": 3e-05, ...}."""
+    return {
+        f"{part}.{key}": value
+        for part, values in parts.items()
+        for key, value in values.items()
+        if key not in _SILENT and not isinstance(value, Mapping)
+    }
+
+
+def distinguishing(configs: Iterable[Mapping[str, object]]) -> list[list[str]]:
+    """For each of several flat settings, "key=value" of those keys in which not all agree."""
+    configs = list(configs)
+    keys = sorted({key for config in configs for key in config})
+    differing = [key for key in keys if len({str(config.get(key)) for config in configs}) > 1]
+    return [[f"{key}={config[key]}" for key in differing if key in config] for config in configs]

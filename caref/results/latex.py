@@ -1,0 +1,101 @@
+"""Table 1 in LaTeX, with booktabs: one table* a setup, to be \\input into a paper."""
+
+import re
+from collections.abc import Iterable
+
+from caref.results import paper
+from caref.results.findings import DEMO_BANNER, Findings, standing
+from caref.results.markdown import difference
+from caref.results.summary import Summary
+from caref.results.table1 import AVERAGE, COLUMNS, Table
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+
+
+def escaped(text: str) -> str:
+    """Text that LaTeX prints as it is."""
+    return re.sub(r"[\\~^&%$#_{}]", lambda found: _SPECIAL[found.group()], text)
+
+
+def document(findings: Findings) -> str:
+    """Every Table 1 of the findings; needs \\usepackage{booktabs}."""
+    tables = [_table(setup.table, number) for number, setup in enumerate(findings.setups, start=1)]
+    return "\n".join(["% needs \\usepackage{booktabs}", *tables]) + "\n"
+
+
+def _table(table: Table, number: int) -> str:
+    heads = " & ".join([*paper.DATASETS.values(), "Average"])
+    body = [line for section in paper.SECTIONS for line in _section(table, section)]
+    demo = [rf"\textbf{{{escaped(DEMO_BANNER)}}}\par\smallskip"] if table.demo else []
+    caption = (
+        f"{table.title}: mean and population standard deviation, in parentheses the number of splits. "
+        f"Bold: the highest mean of a section's column. {standing(table)}"
+    )
+    return "\n".join(
+        [
+            r"\begin{table*}[t]",
+            r"\centering\small",
+            *demo,
+            r"\begin{tabular}{lrl" + "r" * len(COLUMNS) + "}",
+            r"\toprule",
+            rf" & \% trained & & {heads} \\",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            rf"\caption{{{escaped(caption)}}}",
+            rf"\label{{tab:caref{'' if number == 1 else f'-{number}'}}}",
+            r"\end{table*}",
+        ]
+    )
+
+
+def _section(table: Table, section: str) -> Iterable[str]:
+    yield r"\midrule"
+    yield rf"\multicolumn{{{3 + len(COLUMNS)}}}{{l}}{{\emph{{{section}: {escaped(paper.SECTIONS[section])}}}}} \\"
+    for row in paper.rows():
+        if row.section == section:
+            yield from _row(table, row)
+
+
+def _row(table: Table, row: paper.Row) -> Iterable[str]:
+    share = table.trainable_percent(row.name)
+    for metric, label in paper.METRICS.items():
+        first = metric == next(iter(paper.METRICS))
+        ours = [table.summary(row.name, metric, column) for column in COLUMNS]
+        figures = [
+            "refused"
+            if (row.name, column) in table.refused
+            else _figure(found, table.best(section, metric, column), column)
+            for section, column, found in zip([row.section] * len(COLUMNS), COLUMNS, ours, strict=True)
+        ]
+        yield _line(row.name if first else "", f"{share:.2f}" if first and share is not None else "", label, *figures)
+        if table.not_comparable:
+            continue
+        printed = [paper.printed(row.name, metric, column)[0] for column in COLUMNS]
+        beside = [
+            f"{number:.2f}" + (f" ({difference(found.mean, number)})" if found else "")
+            for found, number in zip(ours, printed, strict=True)
+        ]
+        yield _line(
+            "",
+            rf"\textit{{{row.trainable_percent:.2f}}}" if first else "",
+            r"\textit{paper}",
+            *(rf"\textit{{{text.replace('-', '$-$')}}}" for text in beside),
+        )
+
+
+def _line(*texts: str) -> str:
+    return " & ".join(texts) + r" \\"
+
+
+def _figure(summary: Summary | None, best: float | None, column: str) -> str:
+    if summary is None:
+        return ""
+    mean = rf"\textbf{{{summary.mean:.2f}}}" if summary.mean == best else f"{summary.mean:.2f}"
+    std = "" if column == AVERAGE else rf" $\pm$ {summary.std:.2f}"
+    return f"{mean}{std} ({summary.n})"

@@ -1,0 +1,187 @@
+"""The report in Markdown: tables, claims, tests and figures, to be read in a repository or an editor."""
+
+from collections.abc import Iterable
+
+from caref.results import paper
+from caref.results.claims import Verdict, p_value, sentence
+from caref.results.every_cell import MEASURES, Line
+from caref.results.findings import DEMO_BANNER, Findings, standing
+from caref.results.significance import LEAST_SPLITS, Comparison
+from caref.results.summary import Summary
+from caref.results.table1 import AVERAGE, COLUMNS, Table
+
+_HEADS = [*paper.DATASETS.values(), "Average"]
+_NONE = ""
+
+
+def document(findings: Findings) -> str:
+    """The whole report; figures are linked by the names they are saved under, in the same folder."""
+    blocks = ["# Report"]
+    if findings.demo:
+        blocks.append(f"> **{DEMO_BANNER}**")
+    blocks.append(f"{len(findings.lines):,} cells, {findings.records:,} finished splits.")
+    for number, setup in enumerate(findings.setups, start=1):
+        blocks += [f"## Table 1{_ordinal(number, findings)}: {setup.table.title}", *_table(setup.table)]
+    if not findings.setups:
+        blocks.append("No cell fits a row of the paper's Table 1; all are listed under Every cell.")
+    blocks += ["## Claims of the paper", *_claims(findings)]
+    blocks += ["## Tests", *_tests(findings)]
+    blocks += ["## Figures", *_figures(findings)]
+    blocks += ["## Every cell", *_every_cell(findings.lines)]
+    if notes := findings.notes():
+        blocks += ["## Warnings", _bullets(notes)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _ordinal(number: int, findings: Findings) -> str:
+    return f" ({number} of {len(findings.setups)})" if len(findings.setups) > 1 else ""
+
+
+def _grid(head: list[str], body: Iterable[list[str]], left: int = 1) -> str:
+    """A Markdown table; the first `left` columns to the left, the others to the right."""
+    rule = [":--" if place < left else "--:" for place in range(len(head))]
+    return "\n".join("| " + " | ".join(_cell(text) for text in row) + " |" for row in [head, rule, *body])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _bullets(items: Iterable[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def _table(table: Table) -> list[str]:
+    blocks = []
+    if table.demo or table.not_comparable:
+        blocks.append(f"> **{DEMO_BANNER if table.demo else standing(table)}**")
+    if table.demo or not table.not_comparable:
+        blocks.append(standing(table))
+    blocks.append("Mean ± population standard deviation (n splits); bold: the highest mean of a section's column.")
+    for section, question in paper.SECTIONS.items():
+        body = [line for row in paper.rows() if row.section == section for line in _row(table, row)]
+        blocks += [f"### {section}: {question}", _grid(["", "% trained", "", *_HEADS], body, left=1)]
+    if table.refused:
+        blocks.append(_bullets(f"{row}, {paper.DATASETS[name]}: {why}" for (row, name), why in table.refused.items()))
+    return blocks
+
+
+def _row(table: Table, row: paper.Row) -> Iterable[list[str]]:
+    share = table.trainable_percent(row.name)
+    for metric, label in paper.METRICS.items():
+        first = metric == next(iter(paper.METRICS))
+        ours = {column: table.summary(row.name, metric, column) for column in COLUMNS}
+        figures = [_figure(ours[column], table.best(row.section, metric, column), column) for column in COLUMNS]
+        refused = [
+            ("refused" if (row.name, column) in table.refused else figures[i]) for i, column in enumerate(COLUMNS)
+        ]
+        yield [row.name if first else "", f"{share:.2f}" if first and share is not None else "", label, *refused]
+        if table.not_comparable:
+            continue
+        printed = {column: paper.printed(row.name, metric, column) for column in COLUMNS}
+        yield ["", f"*{row.trainable_percent:.2f}*" if first else "", "*paper*", *(_paper(printed[c]) for c in COLUMNS)]
+        yield ["", "", "*difference*", *(_difference(ours[c], printed[c][0]) for c in COLUMNS)]
+
+
+def _figure(summary: Summary | None, best: float | None, column: str) -> str:
+    if summary is None:
+        return _NONE
+    mean = f"**{summary.mean:.2f}**" if summary.mean == best else f"{summary.mean:.2f}"
+    return f"{mean} ({summary.n})" if column == AVERAGE else f"{mean} ± {summary.std:.2f} ({summary.n})"
+
+
+def _paper(printed: tuple[float, float | None]) -> str:
+    mean, std = printed
+    return f"*{mean:.2f}*" if std is None else f"*{mean:.2f} ± {std:.2f}*"
+
+
+def _difference(summary: Summary | None, printed: float) -> str:
+    return f"{difference(summary.mean, printed)}" if summary else _NONE
+
+
+def difference(ours: float, printed: float) -> str:
+    """Ours less the paper's, both as printed, so that what one reads adds up; never "-0.00"."""
+    return f"{round(round(ours, 2) - printed, 2) + 0.0:+.2f}"
+
+
+def _claims(findings: Findings) -> list[str]:
+    blocks = [
+        "Every claim is a conjunction: it is supported when each of its parts is (Holm's p below 5% over its parts)."
+    ]
+    for setup in findings.setups:
+        blocks += [f"### On the records: {setup.table.title}", "\n".join(map(_claim, setup.verdicts))]
+    return [*blocks, "### The paper's text against its own table", _AGREEMENT, "\n".join(map(_claim, findings.printed))]
+
+
+_AGREEMENT = (
+    "From the printed means and deviations alone: each difference with its 95% interval for "
+    "independent samples of 60 splits."
+)
+
+
+def _claim(verdict: Verdict) -> str:
+    outcome = f"**{verdict.verdict}** ({verdict.tally()})"
+    parts = "\n".join(f"  - {sentence(part)}" for part in verdict.parts)
+    return f"- {verdict.claim.question}: {verdict.claim.text}: {outcome}\n{parts}"
+
+
+def _tests(findings: Findings) -> list[str]:
+    blocks = [
+        "Paired over splits with the same seed: mean difference with its 95% BCa bootstrap interval; two-sided "
+        "Wilcoxon signed-rank p (Pratt's rule for equal splits), corrected by Holm within each question; r is the "
+        f"matched-pairs rank-biserial correlation. Fewer than {LEAST_SPLITS} common splits are not tested."
+    ]
+    head = ["", "against", "", "on", "n", "difference", "95% interval", "p", "p (Holm)", "r", "equal"]
+    for setup in findings.setups:
+        for family, question in paper.SECTIONS.items():
+            asked = [one for one in setup.comparisons if one.family == family]
+            if asked:
+                title = f"### {family}, {question}: {setup.table.title}"
+                blocks += [title, _grid(head, map(_comparison, asked), left=4)]
+    return blocks if len(blocks) > 1 else [*blocks, "No two rows have a split in common yet."]
+
+
+def _comparison(one: Comparison) -> list[str]:
+    found = one.difference
+    column = paper.DATASETS.get(one.column, one.column)
+    known = [one.left, one.right, paper.METRICS[one.metric], column, str(found.n), f"{found.mean:+.2f}"]
+    if found.p_holm is None:
+        return [*known, "", "", "not enough splits", "", str(found.equal)]
+    interval = f"{found.low:+.2f} to {found.high:+.2f}"
+    return [*known, interval, p_value(found.p), p_value(found.p_holm), f"{found.effect:+.2f}", str(found.equal)]
+
+
+def _figures(findings: Findings) -> list[str]:
+    drawn = [f"![{one.title}]({one.name}.png)\n\n*{one.title}.* {one.caption}" for one in findings.figures()]
+    lacking = findings.not_drawn()
+    return [*drawn, _bullets(f"Not drawn. {line}." for line in lacking)] if lacking else drawn
+
+
+def _every_cell(lines: list[Line]) -> list[str]:
+    blocks = []
+    head = [
+        "dataset",
+        "peft",
+        "reg",
+        "settings",
+        "% trained",
+        "n",
+        *(one.label for one in MEASURES.values()),
+        "signature",
+    ]
+    for model in dict.fromkeys(line.model for line in lines):
+        body = [_cell_line(line) for line in lines if line.model == model]
+        blocks += [f"### {model}", _grid(head, body, left=4)]
+    return blocks
+
+
+def _cell_line(line: Line) -> list[str]:
+    figures = [
+        f"{measure.text(found.mean)} ± {measure.text(found.std)}" if (found := line.summaries.get(metric)) else _NONE
+        for metric, measure in MEASURES.items()
+    ]
+    if line.refused:
+        figures[0] = "refused"
+    name = f"{line.dataset} (demo)" if "demo" in line.source else line.dataset
+    share = f"{line.trainable_percent:.2f}" if line.trainable_percent is not None else ""
+    return [name, line.peft, line.reg, line.settings, share, str(line.n), *figures, f"`{line.cell.signature}`"]

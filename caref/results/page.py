@@ -1,0 +1,147 @@
+"""The report as one self-contained HTML page: no network, light and dark, on a desk and on a phone.
+
+Tables, claims and figures are plain HTML and read without scripts; a script opens what is behind a cell and
+sorts and filters the list of all cells.
+"""
+
+from html import escape
+from pathlib import Path
+
+from caref.results import page_tables, paper
+from caref.results.claims import AGREES, CONTRADICTS, NOT_ENOUGH, SUPPORTED, UNCLEAR, Verdict, sentence
+from caref.results.drawing import Figure
+from caref.results.findings import DEMO_BANNER, Findings
+from caref.results.page_data import behind, of_a_cell
+from caref.results.significance import LEAST_SPLITS
+
+_WEB = Path(__file__).with_name("web")
+_SECTIONS = {
+    "table1": "Table 1",
+    "claims": "Claims",
+    "figures": "Figures",
+    "tests": "Tests",
+    "cells": "Every cell",
+    "method": "Method",
+}
+
+
+def document(findings: Findings, results_dir: Path) -> str:
+    """The whole page.
+
+    Args:
+        findings: what to show.
+        results_dir: where predictions are read from; its name does not get into the page.
+    """
+    sections = {
+        "table1": page_tables.table1(findings),
+        "claims": _claims(findings),
+        "figures": _figures(findings),
+        "tests": page_tables.tests(findings),
+        "cells": page_tables.every_cell(findings),
+        "method": _method(findings),
+    }
+    body = "\n".join(
+        f'<section id="{name}"><h2>{_SECTIONS[name]}</h2>\n{content}\n</section>' for name, content in sections.items()
+    )
+    links = "".join(f'<a href="#{name}">{label}</a>' for name, label in _SECTIONS.items())
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n<title>CAREF report</title>\n'
+        f"<style>\n{_asset('style.css')}</style>\n</head>\n<body>\n{_header(findings)}\n<nav>{links}</nav>\n"
+        f"<main>\n{body}\n</main>\n{_DIALOG}\n"
+        f'<script type="application/json" id="behind">{behind(findings.lines, results_dir)}</script>\n'
+        f"<script>\n{_asset('script.js')}</script>\n</body>\n</html>\n"
+    )
+
+
+def _asset(name: str) -> str:
+    return (_WEB / name).read_text(encoding="utf-8")
+
+
+_DIALOG = (
+    '<dialog id="cell" aria-labelledby="cell-title"><form method="dialog"><button aria-label="Close">×</button></form>'
+    '<h2 id="cell-title"></h2><div id="cell-body"></div></dialog>'
+)
+
+
+def _header(findings: Findings) -> str:
+    models = sorted({line.model for line in findings.lines})
+    facts = {
+        "cells": f"{len(findings.lines):,}",
+        "finished splits": f"{findings.records:,}",
+        "models" if len(models) > 1 else "model": escape(", ".join(models[:3]) + (" …" if len(models) > 3 else "")),
+    }
+    if findings.setups:
+        table = findings.setups[0].table
+        places = len({row.name for row in paper.rows()}) * len(paper.DATASETS)
+        facts["of Table 1 filled"] = f"{table.filled()} / {places}"
+    shown = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in facts.items())
+    banner = f'<p class="banner">{escape(DEMO_BANNER)}</p>' if findings.demo else ""
+    return f'<header>{banner}<p class="eyebrow">CAREF report</p><h1>What the records say</h1><dl>{shown}</dl></header>'
+
+
+def _claims(findings: Findings) -> str:
+    blocks = []
+    for setup in findings.setups:
+        cards = "".join(_claim(one, text) for one, text in zip(setup.verdicts, findings.printed, strict=True))
+        demo = f'<p class="banner">{escape(DEMO_BANNER)}</p>' if setup.table.demo else ""
+        blocks.append(f'<h3>{escape(setup.table.title)}</h3>{demo}<div class="claims">{cards}</div>')
+    if not blocks:
+        blocks = ['<div class="claims">' + "".join(_claim(None, one) for one in findings.printed) + "</div>"]
+    return "".join(blocks)
+
+
+def _claim(ours: Verdict | None, printed: Verdict) -> str:
+    claim = printed.claim
+    kind = {AGREES: "yes", CONTRADICTS: "no"}.get(printed.verdict, "open")
+    said = {AGREES: "agrees", CONTRADICTS: "contradicts the text", UNCLEAR: "leads, within the spread"}[printed.verdict]
+    records = ""
+    if ours:
+        colour = {SUPPORTED: "yes", NOT_ENOUGH: "open"}.get(ours.verdict, "no")
+        records = f'<p class="verdict {colour}">{ours.verdict}</p>{_unfolds(f"On the records: {ours.tally()}", ours)}'
+    return (
+        f'<article><p class="eyebrow">{claim.question}</p><h4>{escape(claim.text)}</h4>{records}'
+        + _unfolds(f"The paper's own table: <b class={kind}>{said}</b>", printed)
+        + "</article>"
+    )
+
+
+def _unfolds(summary: str, verdict: Verdict) -> str:
+    """A fold-out with every part of a verdict; `summary` is HTML."""
+    parts = "".join(f'<li class="{part.outcome}">{escape(sentence(part))}</li>' for part in verdict.parts)
+    return f"<details><summary>{summary}</summary><ul>{parts}</ul></details>"
+
+
+def _figures(findings: Findings) -> str:
+    drawn = "".join(_drawn(figure) for figure in findings.figures())
+    lacking = "".join(f"<li>{escape(line)}.</li>" for line in findings.not_drawn())
+    missing = f'<p>Not drawn:</p><ul class="lacking">{lacking}</ul>' if lacking else ""
+    return f'<div class="figures">{drawn}</div>{missing}'
+
+
+def _drawn(figure: Figure) -> str:
+    return (
+        f'<figure aria-label="{escape(figure.title)}">{figure.svg}<figcaption><b>{escape(figure.title)}.</b> '
+        f"{escape(figure.caption)}</figcaption></figure>"
+    )
+
+
+def _method(findings: Findings) -> str:
+    held = of_a_cell(len(findings.lines))
+    items = (
+        "A cell is one configuration; its scores are the mean over FEB splits with the population standard deviation "
+        "(ddof 0). The average column is there only where all four datasets are.",
+        "A row is told by what a configuration does (which parameters are trained, which regulariser with which "
+        "parameters), never by the name it was given. An empty place has no records.",
+        "Tests are paired over splits with the same seed: two-sided Wilcoxon signed-rank, equal splits by Pratt's "
+        "rule; 95% BCa bootstrap interval of the mean difference; Holm's correction within each question (both "
+        "metrics, all columns); r is the matched-pairs rank-biserial correlation.",
+        f"Fewer than {LEAST_SPLITS} common splits are not tested. A claim is supported when each of its parts is "
+        "(Holm's p below 5% over its parts).",
+        "The paper's own table is read from its printed means and deviations: each difference against the 95% interval "
+        "of a difference of independent samples of 60 splits.",
+        f"Behind each cell this page holds every split's scores and the first {held} predictions of its first finished "
+        "split, in that split's order; all predictions are in predictions/NNN.jsonl.gz of the cell's folder.",
+    )
+    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"

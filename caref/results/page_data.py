@@ -1,0 +1,62 @@
+"""What the HTML page holds behind each cell: every split's scores, and the first predictions of one split."""
+
+import gzip
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from caref.results import store
+from caref.results.every_cell import MEASURES, Line
+from caref.results.summary import ranges, scores
+
+# Predictions held in the page in all. About a kilobyte each, so the page stays below some ten megabytes.
+MOST_PREDICTIONS = 4000
+MOST_OF_A_CELL = 20
+_KEPT = ("id", "source", "gold", "explanations", "generation", "answer", "explanation", "right", "broken", "nbert")
+
+
+def of_a_cell(cells: int) -> int:
+    """How many predictions of each cell the page holds, for a number of cells: 20, fewer beyond 200 cells."""
+    return max(1, min(MOST_OF_A_CELL, MOST_PREDICTIONS // max(1, cells)))
+
+
+def behind(lines: Sequence[Line], results_dir: Path) -> str:
+    """The page's data as JSON, safe inside a <script> element: by signature, splits in columns."""
+    count = of_a_cell(len(lines))
+    cells = {line.cell.signature: _behind(line, results_dir / line.cell.signature, count) for line in lines}
+    return json.dumps(cells, ensure_ascii=False, separators=(",", ":"), sort_keys=True).replace("<", "\\u003c")
+
+
+def _behind(line: Line, folder: Path, count: int) -> dict:
+    records = line.cell.records
+    found = {metric: scores(records, metric) for metric in MEASURES}
+    columns = {
+        metric: [round(by_split[split], 3) if split in by_split else None for split in sorted(records)]
+        for metric, by_split in found.items()
+    }
+    first = min(records, default=None)
+    predictions = None if first is None else _first_predictions(folder, first, count)
+    return {
+        "title": " · ".join(filter(None, [line.model, line.dataset, line.peft, line.reg, line.settings])),
+        "source": line.source,
+        "fingerprint": next((str(record.get("fingerprint", ""))[:12] for record in records.values()), ""),
+        "splits": sorted(records),
+        "seeds": [records[split].get("seed") for split in sorted(records)],
+        "scores": columns,
+        "failed": ranges(set(line.cell.failed) - set(records)),
+        "notes": ([f"Refused: {line.refused}"] if line.refused else []) + line.warnings,
+        "from": first,
+        "predictions": predictions,
+        "evaluated": None if first is None else records[first].get("counts", {}).get("evaluated"),
+    }
+
+
+def _first_predictions(folder: Path, split: int, count: int) -> list[dict] | None:
+    """The first predictions of a split, in its order; None where the file is missing or cannot be read."""
+    try:
+        with gzip.open(store.predictions_path(folder, split), "rt", encoding="utf-8") as file:
+            found = [json.loads(text) for text in itertools.islice(file, count)]
+    except (OSError, EOFError, ValueError):
+        return None
+    return [{key: one[key] for key in _KEPT if key in one} for one in found]

@@ -1,0 +1,152 @@
+"""The tables of the HTML page: Table 1, the tests and the list of all cells."""
+
+from html import escape
+
+from caref.results import paper
+from caref.results.claims import p_value
+from caref.results.every_cell import MEASURES, Line
+from caref.results.findings import DEMO_BANNER, Findings, Setup, standing
+from caref.results.markdown import difference
+from caref.results.significance import LEVEL, Comparison
+from caref.results.summary import Summary
+from caref.results.table1 import AVERAGE, COLUMNS, Table
+
+
+def table1(findings: Findings) -> str:
+    """Every Table 1, figures as buttons that open what is behind them."""
+    if not findings.setups:
+        return "<p>No cell fits a row of the paper's Table 1. All are listed under <a href='#cells'>Every cell</a>.</p>"
+    legend = (
+        '<p class="legend">Mean <span class="std">± population standard deviation</span> over splits. '
+        "<b>Bold</b>: the highest mean of a section's column. Below it the paper's mean and our difference from it. "
+        f'<span class="few">12/60</span>: a cell on fewer than {paper.SPLITS} splits. '
+        "Choose a figure to see its splits and predictions.</p>"
+    )
+    return legend + "\n".join(_table(setup) for setup in findings.setups)
+
+
+def _table(setup: Setup) -> str:
+    table = setup.table
+    kind = "banner" if table.demo or table.not_comparable else "standing"
+    says = f"{DEMO_BANNER} " if table.demo else ""
+    heads = "".join(f'<th scope="col">{name}</th>' for name in [*paper.DATASETS.values(), "Average"])
+    body = "\n".join(
+        f'<tr class="rq"><th colspan="8" scope="rowgroup"><b>{section}</b> {escape(question)}</th></tr>\n'
+        + "\n".join(_row(table, row) for row in paper.rows() if row.section == section)
+        for section, question in paper.SECTIONS.items()
+    )
+    return (
+        f'<h3>{escape(table.title)}</h3>\n<p class="{kind}">{escape(says + standing(table))}</p>\n'
+        f'<div class="scroll"><table class="table1"><thead><tr><th></th><th scope="col">% trained</th><th></th>{heads}'
+        f"</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _row(table: Table, row: paper.Row) -> str:
+    share = table.trainable_percent(row.name)
+    budget = f"{share:.2f}" if share is not None else ""
+    if not table.not_comparable:
+        budget += f'<small class="paper">paper {row.trainable_percent:.2f}</small>'
+    lines = []
+    for metric, label in paper.METRICS.items():
+        first = metric == next(iter(paper.METRICS))
+        head = (
+            f'<th scope="row" rowspan="2">{row.name}</th><td class="share" rowspan="2">{budget}</td>' if first else ""
+        )
+        figures = "".join(_place(table, row, metric, column) for column in COLUMNS)
+        lines.append(f'<tr class="{metric}">{head}<td class="metric">{label}</td>{figures}</tr>')
+    return "\n".join(lines)
+
+
+def _place(table: Table, row: paper.Row, metric: str, column: str) -> str:
+    name = paper.DATASETS.get(column, "Average")
+    cell, found = table.cells.get((row.name, column)), table.summary(row.name, metric, column)
+    content = '<span class="none">–</span>' if found is None else _figure(found, column, table, row, metric)
+    if (row.name, column) in table.refused:
+        content = f'<span class="refused" title="{escape(table.refused[row.name, column])}">refused</span>'
+    if not table.not_comparable:
+        printed = paper.printed(row.name, metric, column)[0]
+        apart = f" <i>{difference(found.mean, printed)}</i>" if found else ""
+        content += f'<small class="paper">{printed:.2f}{apart}</small>'
+    if cell:
+        content = f'<button data-cell="{cell.signature}">{content}</button>'
+    return f'<td data-label="{name}">{content}</td>'
+
+
+def _figure(found: Summary, column: str, table: Table, row: paper.Row, metric: str) -> str:
+    tag = "b" if found.mean == table.best(row.section, metric, column) else "span"
+    std = "" if column == AVERAGE else f' <span class="std">±{found.std:.2f}</span>'
+    full = found.n >= paper.SPLITS
+    n = f'<span class="n">n={found.n}</span>' if full else f'<span class="few">{found.n}/{paper.SPLITS}</span>'
+    return f'<{tag} class="mean">{found.mean:.2f}</{tag}>{std} {n}'
+
+
+def tests(findings: Findings) -> str:
+    """The paired tests, one fold-out a question."""
+    heads = ["", "against", "", "on", "n", "difference", "95% interval", "p", "p, Holm", "r", "equal"]
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    blocks = []
+    for setup in findings.setups:
+        for family, question in paper.SECTIONS.items():
+            asked = [one for one in setup.comparisons if one.family == family]
+            if asked:
+                found = sum((one.difference.p_holm or 1) < LEVEL for one in asked)
+                blocks.append(
+                    f"<details><summary><b>{family}</b> {escape(question)}, {escape(setup.table.title)}: "
+                    f"{found} of {len(asked)} differences significant</summary>"
+                    f'<div class="scroll"><table class="list"><thead><tr>{head}</tr></thead><tbody>'
+                    + "".join(map(_comparison, asked))
+                    + "</tbody></table></div></details>"
+                )
+    return "".join(blocks) or "<p>No two rows have a split in common yet.</p>"
+
+
+def _comparison(one: Comparison) -> str:
+    found = one.difference
+    texts = [one.left, one.right, paper.METRICS[one.metric], paper.DATASETS.get(one.column, one.column)]
+    texts += [str(found.n), f"{found.mean:+.2f}"]
+    if found.p_holm is None:
+        texts += ["", "", "not enough splits", "", str(found.equal)]
+    else:
+        texts += [f"{found.low:+.2f} to {found.high:+.2f}", p_value(found.p), p_value(found.p_holm)]
+        texts += [f"{found.effect:+.2f}", str(found.equal)]
+    clear = found.p_holm is not None and found.p_holm < LEVEL
+    kind = (" class=up" if found.mean > 0 else " class=down") if clear else ""
+    return f"<tr{kind}>" + "".join(f"<td>{escape(text)}</td>" for text in texts) + "</tr>"
+
+
+def every_cell(findings: Findings) -> str:
+    """All cells in one list that can be sorted and filtered, warnings above it."""
+    heads = ["model", "dataset", "peft", "reg", "settings", "% trained", "n", *(one.label for one in MEASURES.values())]
+    head = "".join(f'<th scope="col"><button>{name}</button></th>' for name in heads)
+    body = "\n".join(map(_line, findings.lines))
+    notes = "".join(f"<li>{escape(note)}</li>" for note in findings.notes())
+    warnings = f'<details open class="notes"><summary>Warnings</summary><ul>{notes}</ul></details>' if notes else ""
+    return (
+        f'{warnings}<p><input id="filter" type="search" placeholder="Filter: e-SNLI AQ α=2" aria-label="Filter"> '
+        '<span id="shown"></span></p>'
+        f'<div class="scroll tall"><table class="list" id="all"><thead><tr>{head}</tr></thead><tbody>\n{body}\n'
+        "</tbody></table></div>"
+    )
+
+
+def _line(line: Line) -> str:
+    demo = ' <span class="few">demo</span>' if "demo" in line.source else ""
+    share = f"{line.trainable_percent:.2f}" if line.trainable_percent is not None else ""
+    texts = [
+        escape(line.model),
+        escape(line.dataset) + demo,
+        escape(line.peft),
+        escape(line.reg),
+        escape(line.settings),
+    ]
+    figures = [
+        f'{measure.text(found.mean)} <span class="std">±{measure.text(found.std)}</span>'
+        if (found := line.summaries.get(metric))
+        else ""
+        for metric, measure in MEASURES.items()
+    ]
+    if line.refused:
+        figures[0] = f'<span class="refused" title="{escape(line.refused)}">refused</span>'
+    cells = "".join(f"<td>{text}</td>" for text in [*texts, share, str(line.n), *figures])
+    return f'<tr data-cell="{line.cell.signature}" tabindex="0">{cells}</tr>'

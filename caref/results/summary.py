@@ -1,0 +1,118 @@
+"""What the records of one cell say: scores by split, mean and deviation, and whether they belong together."""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from caref.results.store import Cell
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean and population standard deviation (ddof 0, as the paper's) over `n` splits."""
+
+    mean: float
+    std: float
+    n: int
+
+
+def summarise(values: Iterable[float]) -> Summary | None:
+    """The summary of some splits' scores, exact to the last digit whatever their order; None of none."""
+    values = list(values)
+    if not values:
+        return None
+    mean = math.fsum(values) / len(values)
+    std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
+    return Summary(mean, std, len(values))
+
+
+def scores(records: Mapping[int, Mapping], metric: str) -> dict[int, float]:
+    """A metric by split, in order; splits whose record lacks it, or holds no finite number, are left out."""
+    found = {}
+    for split in sorted(records):
+        value = records[split].get("scores", {}).get(metric)
+        if isinstance(value, (int, float)) and math.isfinite(value):
+            found[split] = float(value)
+    return found
+
+
+def trainable_percent(cell: Cell) -> float | None:
+    """Share of the model's parameters (adapters included) that was trained, in percent."""
+    shares = {_share(record["counts"]) for record in cell.records.values() if "counts" in record}
+    return statistics.median(shares) if shares else None
+
+
+def _share(counts: Mapping) -> float:
+    return 100 * counts["trainable"] / counts["parameters"]
+
+
+def source(cell: Cell) -> str:
+    """Where a cell's examples came from: hub, files, demo, several joined by " + "; "" without a record."""
+    return " + ".join(sorted({record["source"] for record in cell.records.values()}))
+
+
+def refusal(cell: Cell) -> str | None:
+    """Why a cell's records may not be averaged: they rest on different data. None where they may.
+
+    The line names the splits on each side. Files and hub that gave the very same examples (one fingerprint)
+    are one source told twice: that is a warning, not a refusal.
+    """
+    fingerprints = _groups(cell, lambda record: str(record.get("fingerprint"))[:12])
+    if len(fingerprints) > 1:
+        return f"mixed data: {_listed(fingerprints)}"
+    sources = _groups(cell, _source)
+    if len(sources) > 1 and "demo" in sources:
+        return f"mixed sources: {_listed(sources)}"
+    return None
+
+
+def _source(record: Mapping) -> str:
+    return str(record.get("source"))
+
+
+def warnings(cell: Cell) -> list[str]:
+    """What a reader must know of a cell: mixed sources, versions or precision, failed and damaged splits."""
+    lines = []
+    sources = _groups(cell, _source)
+    if len(sources) > 1:
+        lines.append(f"mixed sources: {_listed(sources)}")
+    versions = _groups(cell, lambda record: tuple(sorted(record.get("run", {}).get("versions", {}).items())))
+    if len(versions) > 1:
+        same = set.intersection(*(set(version) for version in versions))
+        differing: dict[str, list[int]] = {}
+        for version, splits in versions.items():
+            named = (f"{name} {number}" for name, number in version if (name, number) not in same)
+            differing[", ".join(named) or "unknown"] = splits
+        lines.append(f"mixed library versions: {_listed(differing)}")
+    precisions = _groups(cell, lambda record: str(record.get("run", {}).get("precision")))
+    if len(precisions) > 1:
+        lines.append(f"mixed precision: {_listed(precisions)}")
+    unfinished = sorted(set(cell.failed) - set(cell.records))
+    if unfinished:
+        reason = cell.failed[unfinished[0]].get("error", "no reason kept")
+        lines.append(f"failed: splits {ranges(unfinished)} ({reason})")
+    lines.extend(f"damaged and left out: {line}" for line in cell.damaged)
+    return lines
+
+
+def _groups(cell: Cell, key) -> dict:
+    groups: dict = {}
+    for split in sorted(cell.records):
+        groups.setdefault(key(cell.records[split]), []).append(split)
+    return groups
+
+
+def _listed(groups: Mapping[str, list[int]]) -> str:
+    return "; ".join(f"{value} (splits {ranges(splits)})" for value, splits in groups.items())
+
+
+def ranges(splits: Iterable[int]) -> str:
+    """Splits in few words: "0-29, 31, 40-59"."""
+    runs: list[list[int]] = []
+    for split in sorted(splits):
+        if runs and split == runs[-1][-1] + 1:
+            runs[-1][1:] = [split]
+        else:
+            runs.append([split])
+    return ", ".join("-".join(map(str, run)) for run in runs)

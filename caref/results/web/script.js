@@ -1,0 +1,153 @@
+"use strict";
+const cells = JSON.parse(document.getElementById("behind").textContent);
+const labels = {
+  accuracy: "accuracy", nbert: "nBERT", broken: "broken", explanation_length: "length", distinct_1: "distinct-1", distinct_2: "distinct-2",
+};
+
+// ---- behind a cell ----
+
+function make(tag, text, className) {
+  const element = document.createElement(tag);
+  if (text !== undefined && text !== null) element.textContent = text;
+  if (className) element.className = className;
+  return element;
+}
+
+function drawn(tag, attributes, text) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+// Every split as a dot, stacked where splits score alike; the line is the mean.
+function dots(name, values, splits) {
+  const width = 320, base = 84, radius = 3.4;
+  const known = values.map((value, at) => [value, splits[at]]).filter(([value]) => value !== null);
+  const low = Math.min(...known.map(([value]) => value)), high = Math.max(...known.map(([value]) => value));
+  const span = high - low || 1;
+  const x = (value) => 14 + ((value - low) / span) * (width - 28);
+  const svg = drawn("svg", { viewBox: `0 0 ${width} 104`, role: "img", "aria-label": `${name} of every split` });
+  svg.append(drawn("text", { x: 0, y: 11, class: "name" }, name));
+  svg.append(drawn("line", { x1: 8, x2: width - 8, y1: base + 5, y2: base + 5, class: "axis" }));
+  const stacks = new Map();
+  for (const [value, split] of known) {
+    const bin = Math.round(x(value) / (2 * radius));
+    const level = stacks.get(bin) ?? 0;
+    stacks.set(bin, level + 1);
+    const dot = drawn("circle", { cx: bin * 2 * radius, cy: base - level * 2 * radius, r: radius - 0.4 });
+    dot.append(drawn("title", {}, `split ${split}: ${value}`));
+    svg.append(dot);
+  }
+  const mean = known.reduce((sum, [value]) => sum + value, 0) / known.length;
+  svg.append(drawn("line", { x1: x(mean), x2: x(mean), y1: 18, y2: base + 5, class: "at" }));
+  svg.append(drawn("text", { x: x(mean), y: 100, "text-anchor": "middle" }, mean.toFixed(2)));
+  if (high > low) {
+    if (x(mean) > 60) svg.append(drawn("text", { x: 8, y: 100 }, low.toFixed(2)));
+    if (x(mean) < width - 60) svg.append(drawn("text", { x: width - 8, y: 100, "text-anchor": "end" }, high.toFixed(2)));
+  }
+  return svg;
+}
+
+function splitTable(cell) {
+  const metrics = Object.keys(cell.scores);
+  const table = make("table", null, "list"), head = table.createTHead().insertRow(), body = table.createTBody();
+  for (const name of ["split", "seed", ...metrics.map((metric) => labels[metric])]) head.append(make("th", name));
+  cell.splits.forEach((split, at) => {
+    const row = body.insertRow();
+    for (const value of [split, cell.seeds[at], ...metrics.map((metric) => cell.scores[metric][at])]) row.append(make("td", value ?? "–"));
+  });
+  return table;
+}
+
+function example(one) {
+  const block = make("div", null, "example");
+  const line = (key, text, className) => {
+    const p = make("p", null, className);
+    if (key) p.append(make("span", key, "key"));
+    p.append(text);
+    block.append(p);
+    return p;
+  };
+  line("", one.source ?? "", "source");
+  const said = line("generated", one.generation ?? "");
+  said.prepend(make("span", one.right ? "✓ " : "✗ ", `mark ${one.right ? "yes" : "no"}`));
+  line("gold", `${one.gold} because ${(one.explanations ?? []).join(" / ")}`);
+  line("nBERT", `${Number(one.nbert ?? 0).toFixed(2)}${one.broken ? ", broken: no separator" : ""}`);
+  return block;
+}
+
+const dialog = document.getElementById("cell");
+
+function open(signature) {
+  const cell = cells[signature];
+  if (!cell) return;
+  document.getElementById("cell-title").textContent = cell.title;
+  const body = document.getElementById("cell-body");
+  body.replaceChildren();
+  const failed = cell.failed ? `; failed: ${cell.failed}` : "";
+  body.append(make("p", `signature ${signature}; source ${cell.source || "none"}; data ${cell.fingerprint || "unknown"}; ${cell.splits.length} splits${failed}`, "facts"));
+  for (const note of cell.notes) body.append(make("p", note, "banner"));
+  if (cell.splits.length) {
+    const plots = make("div", null, "plots");
+    for (const metric of ["accuracy", "nbert"])
+      if (cell.scores[metric].some((value) => value !== null)) plots.append(dots(labels[metric], cell.scores[metric], cell.splits));
+    body.append(plots);
+    const all = make("details"), scroll = make("div", null, "scroll");
+    scroll.append(splitTable(cell));
+    all.append(make("summary", "Every split"), scroll);
+    body.append(all, make("h3", "Predictions"));
+    const where = `${signature}/predictions/${String(cell.from).padStart(3, "0")}.jsonl.gz`;
+    if (cell.predictions === null) {
+      body.append(make("p", `The predictions of split ${cell.from} are missing or cannot be read (${where}).`, "facts"));
+    } else {
+      const of = cell.evaluated ? ` of ${cell.evaluated}` : "";
+      body.append(make("p", `The first ${cell.predictions.length}${of} of split ${cell.from}, in its order; all are in ${where}.`, "facts"));
+      for (const one of cell.predictions) body.append(example(one));
+    }
+  }
+  dialog.showModal();
+  dialog.scrollTop = 0;
+  history.replaceState(null, "", `#cell=${signature}`);
+}
+
+dialog.addEventListener("close", () => history.replaceState(null, "", location.pathname + location.search));
+dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+document.addEventListener("click", (event) => {
+  const place = event.target.closest("[data-cell]");
+  if (place) open(place.dataset.cell);
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && event.target.matches("tr[data-cell]")) open(event.target.dataset.cell);
+});
+if (location.hash.startsWith("#cell=")) open(location.hash.slice(6));
+
+// ---- the list of all cells ----
+
+const all = document.getElementById("all"), filter = document.getElementById("filter"), shown = document.getElementById("shown");
+const rows = [...all.tBodies[0].rows];
+
+function narrow() {
+  const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+  let count = 0;
+  for (const row of rows) {
+    const text = row.textContent.toLowerCase();
+    row.hidden = !words.every((word) => text.includes(word));
+    if (!row.hidden) count += 1;
+  }
+  shown.textContent = words.length ? `${count} of ${rows.length}` : `${rows.length} cells`;
+}
+filter.addEventListener("input", narrow);
+narrow();
+
+all.tHead.addEventListener("click", (event) => {
+  const head = event.target.closest("th");
+  if (!head) return;
+  const column = head.cellIndex, down = head.getAttribute("aria-sort") === "descending" || !head.hasAttribute("aria-sort") && column < 5;
+  for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", down ? "ascending" : "descending");
+  const value = (row) => { const text = row.cells[column].textContent; return column < 5 ? text : parseFloat(text); };
+  const order = (a, b) => (typeof a === "string" ? a.localeCompare(b) : (isNaN(a) ? -Infinity : a) - (isNaN(b) ? -Infinity : b));
+  rows.sort((a, b) => (down ? 1 : -1) * order(value(a), value(b)));
+  all.tBodies[0].append(...rows);
+});
