@@ -20,14 +20,17 @@ config.register()
 
 @hydra.main(config_path=str(Path(__file__).parent / "conf"), config_name="config", version_base="1.3")
 def main(job: DictConfig) -> None:
-    from caref import jobs
+    from caref import forecast, jobs
 
     if HydraConfig.get().mode is RunMode.MULTIRUN:  # the sweep validated it, and tells at its end what failed
         jobs.run(job)
         return
     with reported():
         config.validate(job)
-        jobs.run(job)
+        if job.dry_run:
+            print(forecast.told([jobs.plan(job)]))
+        else:
+            jobs.run(job)
 
 
 if __name__ == "__main__":

@@ -230,6 +230,7 @@ class Job:
     evaluation: Evaluation = field(default_factory=Evaluation)
     splits: str = "0:60"  # 0:60, 3, 0,4,7 or 0:60:2
     results_dir: str = "results"
+    dry_run: bool = False  # say what would run, what is done and how long the rest may take; run nothing
 
 
 def register() -> None:

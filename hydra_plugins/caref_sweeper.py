@@ -3,39 +3,52 @@
 Hydra finds its plugins in packages named hydra_plugins on the import path; run.py's folder is on it.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+Overrides = tuple[str, ...]
 
 
-class ExperimentsPath(SearchPathPlugin):
-    """Makes `+experiments=NAME` and `+sweeps=NAME` name files of those folders, beside conf/."""
+class OurFoldersPath(SearchPathPlugin):
+    """Makes `+experiments=NAME` and `+sweeps=NAME` name files of those folders, beside conf/.
+
+    A user's own choices, such as hydra/launcher/mine.yaml, are found in ~/.config/caref (XDG_CONFIG_HOME/caref). They
+    come last: they add to conf/ and never take the place of what is there.
+    """
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         search_path.append("caref", f"file://{Path(__file__).parents[1]}")
+        own = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "caref"
+        if own.is_dir():
+            search_path.append("user", f"file://{own}")
 
 
 class CellSweeper(Sweeper):
     """Every combination of the command line's values, times each grid of an experiment; a cell shared by grids once.
 
     Args:
-        grids: each a mapping from key to comma-separated values; the cells are the union of the grids. A key given
-            on the command line takes the place of the grids' values for it.
+        grids: by name, each a mapping from key to comma-separated values; the cells are the union of the grids. A key
+            given on the command line takes the place of the grids' values for it.
         shards: into how many jobs each cell's splits are dealt, to be run side by side by a cluster's launcher.
     """
 
-    def __init__(self, grids: Sequence[Mapping[str, Any]], shards: int):
-        self._grids = [dict(grid) for grid in grids] or [{}]
+    def __init__(self, grids: Mapping[str, Mapping[str, Any]], shards: int):
+        self._grids = [dict(grid) for grid in grids.values()] or [{}]
         self._shards = shards
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -47,24 +60,70 @@ class CellSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from caref import sweeps
 
+        cells = dict.fromkeys(self._cells(arguments))
+        return sweeps.sweep(list(cells), Composer(self.config, self._context), self.launcher.launch, self._shards)
+
+    def _cells(self, arguments: Sequence[str]) -> Iterator[Overrides]:
         parser = OverridesParser.create(config_loader=self._context.config_loader)
-        cells = []
+        given = {override.split("=", 1)[0].lstrip("+~") for override in arguments}
         for grid in self._grids:
-            given = {override.split("=", 1)[0].lstrip("+~") for override in arguments}
             kept = [f"{key}={value}" for key, value in grid.items() if key not in given]
-            cells += product(
-                *(_alternatives(override) for override in parser.parse_overrides([*kept, *arguments]))
-            )
-
-        def compose(overrides: Sequence[str]) -> DictConfig:
-            return self._context.config_loader.load_sweep_config(self.config, list(overrides))
-
-        return sweeps.sweep(list(dict.fromkeys(cells)), compose, self.launcher.launch, self._shards)
+            yield from product(*map(_alternatives, parser.parse_overrides([*kept, *arguments])))
 
 
-def _alternatives(override) -> list[str]:
+def _alternatives(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [override.input_line]
     if not override.is_discrete_sweep():
         raise ConfigCompositionException(f"{override.input_line}: a sweep needs a list of values")
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+
+
+class Composer:
+    """Composes the cells of a sweep as Hydra does, in a fraction of the time.
+
+    Hydra composes once for each choice of groups, which takes it some hundredths of a second; a cell that differs from
+    another only in values of keys gets a copy with these values set.
+    """
+
+    def __init__(self, master: DictConfig, context: HydraContext):
+        self._master, self._loader = master, context.config_loader
+        self._parser = OverridesParser.create(config_loader=self._loader)
+        self._parsed: dict[str, Override] = {}
+        self._composed: dict[Overrides, DictConfig] = {}
+
+    def __call__(self, overrides: Overrides) -> DictConfig:
+        """The job of one cell.
+
+        Raises:
+            ConfigCompositionException: where the overrides make none.
+        """
+        values = [override for override in overrides if self._is_value(override)]
+        choices = tuple(override for override in overrides if override not in values)
+        if choices not in self._composed:
+            self._composed[choices] = self._by_hydra(choices)
+        job = deepcopy(self._composed[choices])
+        try:
+            for override in map(self._parse, values):
+                OmegaConf.update(job, override.key_or_group, override.value(), merge=True)
+        except OmegaConfBaseException:
+            return self._by_hydra(overrides)  # it says better what is wrong
+        return job
+
+    def _by_hydra(self, overrides: Overrides) -> DictConfig:
+        job = self._loader.load_sweep_config(self._master, list(overrides))
+        with open_dict(job):
+            del job["hydra"]
+        return job
+
+    def _parse(self, override: str) -> Override:
+        if override not in self._parsed:
+            self._parsed[override] = self._parser.parse_override(override)
+        return self._parsed[override]
+
+    def _is_value(self, override: str) -> bool:
+        """Whether it sets a key of the job that is there, and chooses or adds nothing."""
+        parsed = self._parse(override)
+        changes = not (parsed.is_add() or parsed.is_force_add() or parsed.is_delete())
+        group = parsed.package is not None or self._loader.get_group_options(parsed.key_or_group)
+        return changes and not group and not parsed.key_or_group.startswith("hydra.")

@@ -296,6 +296,11 @@ def read_cell(folder: Path) -> Cell | None:
     return cell
 
 
+def finished(cell: Path) -> set[int]:
+    """Indices of the splits whose record is there; the records are not opened."""
+    return {int(path.stem) for path in _json_files(cell / "splits")}
+
+
 def _json_files(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
