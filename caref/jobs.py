@@ -23,6 +23,7 @@ from caref.data.prompts import text
 from caref.errors import SplitFailed, UserError
 from caref.progress import Progress
 from caref.results import store, tables
+from caref.tracking.tracker import Tracker, tracking
 
 _VERSIONED = ("torch", "transformers", "peft", "tokenizers", "bert-score", "numpy")
 
@@ -103,25 +104,26 @@ def run(job: DictConfig) -> dict[int, dict]:
         SplitFailed: at the end, where splits failed; the message counts and names them.
     """
     planned = plan(job)
-    records = {
-        index: record for index in planned.indices if (record := _intact(planned.cell, index)) is not None
-    }
+    records = {index: record for index in planned.indices if (record := _intact(planned.cell, index)) is not None}
     progress = Progress(planned.title, len(planned.indices), list(records.values()))
     bench = Bench(planned)
     failures: dict[int, str] = {}
     taken = [index for index in planned.indices if index not in records]
-    for wait in (False, True):
-        elsewhere = []
-        for index in taken:
-            with store.claimed(planned.cell, index, wait) as held:
-                if not held:
-                    elsewhere.append(index)
-                elif (record := _intact(planned.cell, index)) is not None:
-                    records[index] = record
-                    progress.finished(record, worked=False)
-                else:
-                    _work(bench, index, records, failures, progress)
-        taken = elsewhere
+    with tracking(job.tracker, planned.cell, planned.description) as tracker:
+        tracker.earlier(records.values())
+        for wait in (False, True):
+            elsewhere = []
+            for index in taken:
+                with store.claimed(planned.cell, index, wait) as held:
+                    if not held:
+                        elsewhere.append(index)
+                    elif (record := _intact(planned.cell, index)) is not None:
+                        records[index] = record
+                        progress.finished(record, worked=False)
+                        tracker.split(record)
+                    else:
+                        _work(bench, index, records, failures, progress, tracker)
+            taken = elsewhere
     print(planned.title, tables.job_table(records), sep="\n")
     print(f"records: {planned.cell}")
     if failures:
@@ -139,13 +141,14 @@ def _intact(cell: Path, index: int) -> dict | None:
         return None
 
 
-def _work(bench: "Bench", index: int, records: dict, failures: dict, progress: Progress) -> None:
+def _work(bench: "Bench", index: int, records: dict, failures: dict, progress: Progress, tracker: Tracker) -> None:
     planned = bench.plan
     progress.start()
     try:
-        record, predictions = bench.run(index, progress)
+        record, predictions, history = bench.run(index, progress)
         records[index] = store.write_split(planned.cell, planned.description, record, predictions)
         progress.finished(records[index])
+        tracker.split(records[index], history)
     except UserError:
         raise
     except Exception as error:  # whatever went wrong with this split, the others are worth having
@@ -206,11 +209,11 @@ class Bench:
             tokens.append(self._encoded[key])
         return tokens
 
-    def run(self, index: int, progress: Progress) -> tuple[dict, list[Mapping]]:
+    def run(self, index: int, progress: Progress) -> tuple[dict, list[Mapping], list[Mapping[str, float]]]:
         """Train, generate and score one split.
 
         Returns:
-            Its record and its predictions.
+            Its record, its predictions, and the loss terms of every optimiser step.
 
         Raises:
             SplitFailed: where its loss is not finite.
@@ -225,7 +228,12 @@ class Bench:
         scorer, backbone = self.scorer, self.backbone  # what may be refused comes before any training
         train, evaluation = self._tokens(split.train), self._tokens(split.evaluation)
         total = training.steps(len(train), job.train.batch_size, job.train.epochs)
-        seconds = {}
+        seconds, history = {}, []
+
+        def told(step: int, values: Mapping[str, float]) -> None:
+            history.append(values)
+            progress.step(values)
+
         with trained_part(backbone, job.peft, split.seed, total) as part:
             began = time.monotonic()
             progress.begin(f"split {index} train", total)
@@ -236,7 +244,7 @@ class Bench:
                 train,
                 job.train,
                 split.seed,
-                on_step=lambda step, values: progress.step(values),
+                on_step=told,
             )
             seconds["train"] = time.monotonic() - began
             began = time.monotonic()
@@ -273,22 +281,19 @@ class Bench:
             "fingerprint": self.plan.fingerprint,
             "run": self._provenance(seconds),
         }
-        return record, predictions
+        return record, predictions, history
 
     def _provenance(self, seconds: Mapping[str, float]) -> dict:
         import torch
 
         device = (
-            torch.cuda.get_device_name()
-            if self.device.type == "cuda"
-            else f"cpu, {torch.get_num_threads()} threads"
+            torch.cuda.get_device_name() if self.device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
         )
         return {
             "device": device,
             "precision": str(self.dtype).removeprefix("torch."),
             "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
-            "versions": {name: metadata.version(name) for name in _VERSIONED}
-            | {"python": platform.python_version()},
+            "versions": {name: metadata.version(name) for name in _VERSIONED} | {"python": platform.python_version()},
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "host": socket.gethostname(),
         }
