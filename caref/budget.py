@@ -1,0 +1,94 @@
+"""Trainable parameters of every variant of a model, without its weights.
+
+python -m caref.budget flan_t5_large
+python -m caref.budget google/flan-t5-xl --peft aq lora_r4
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caref import config
+from caref.errors import UserError, reported
+
+if TYPE_CHECKING:
+    from caref.config import Model, Peft
+    from caref.models.trained import Counts
+
+CONF = Path(__file__).parents[1] / "conf"
+
+# The paper's order; choices that are not in it follow by name.
+_ORDER = ("base", "dec", "aqkv", "laq", "aq", "lora_r4", "lora_r128", "adalora", "dora", "ia3", "prefix")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m caref.budget", description=__doc__.partition("\n")[0])
+    parser.add_argument("model", metavar="MODEL", help="a choice of conf/model, a folder, or a hub id")
+    parser.add_argument("--peft", nargs="+", metavar="CHOICE", help="choices of conf/peft; all of them if left out")
+    options = parser.parse_args(arguments)
+    with reported():
+        model, pefts = composed(options.model, options.peft)
+        from caref.models.budget import budgets
+
+        print(table(options.model, pefts, budgets(model, pefts)))
+
+
+def composed(model: str, pefts: Sequence[str] | None = None) -> tuple["Model", dict[str, "Peft"]]:
+    """The configurations that `run.py` would compose for a model and for each peft choice, in the paper's order.
+
+    Args:
+        model: a choice of conf/model; anything else is taken for a path.
+        pefts: choices of conf/peft, or None for all.
+
+    Raises:
+        UserError: if a choice of conf/peft does not exist.
+    """
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    if not CONF.is_dir():
+        raise UserError(f"{CONF}: no such folder; run this from a checkout of the repository")
+    known = sorted(
+        choices("peft"), key=lambda choice: (_ORDER.index(choice) if choice in _ORDER else len(_ORDER), choice)
+    )
+    unknown = [choice for choice in pefts or () if choice not in known]
+    if unknown:
+        raise UserError(f"--peft {unknown[0]}: must be some of {', '.join(known)}")
+    chosen = [choice for choice in known if pefts is None or choice in pefts]
+    config.register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        of_choice = {choice: compose(f"peft/{choice}").peft for choice in chosen}
+        named = compose("config", [f"model={model}"]).model if model in choices("model") else None
+    of_choice = {choice: OmegaConf.to_object(peft) for choice, peft in of_choice.items()}
+    return OmegaConf.to_object(named) if named else config.Model(name=model, path=model), of_choice
+
+
+def choices(group: str) -> list[str]:
+    """What conf/ offers for a group."""
+    return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
+
+
+def table(model: str, pefts: Mapping[str, "Peft"], budgets: Mapping[str, "Counts | UserError"]) -> str:
+    """A line a variant: name, choice, trainable parameters, their share; then what the model lacks, and why."""
+    counted = {choice: counts for choice, counts in budgets.items() if not isinstance(counts, UserError)}
+    lines = [
+        (pefts[choice].name, f"peft={choice}", f"{counts.trainable:,}", f"{counts.total:,}", f"{counts.percent:.2f}")
+        for choice, counts in counted.items()
+    ]
+    head = ("variant", "choice", "trainable", "of", "%")
+    widths = [max(len(cell) for cell in column) for column in zip(head, *lines, strict=True)]
+    aligned = [
+        "  ".join(cell.ljust(width) if place < 2 else cell.rjust(width) for place, (cell, width) in enumerate(row))
+        for row in (list(zip(line, widths, strict=True)) for line in (head, *lines))
+    ]
+    refused = [
+        f"{choice}: refused: {str(reason).removeprefix(f'peft={pefts[choice].name}: ')}"
+        for choice, reason in budgets.items()
+        if choice not in counted
+    ]
+    return "\n".join([model, "", *(aligned if lines else []), *([""] if refused and lines else []), *refused])
+
+
+if __name__ == "__main__":
+    main()

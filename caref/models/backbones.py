@@ -1,0 +1,157 @@
+"""Backbones: a pretrained (or random) language model with its tokenizer, loaded once a job."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from caref.config import Model
+from caref.errors import UserError
+from caref.models import shapes
+from caref.models.checkpoints import Folder, Gguf, Hub, locate
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+BYTE = "byte"  # the name of ByT5's tokenizer, which needs no file
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A language model in evaluation mode and the tokenizer of its texts."""
+
+    name: str
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+
+    @property
+    def encoder_decoder(self) -> bool:
+        return self.model.config.is_encoder_decoder
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.model.dtype
+
+    def autocast(self) -> AbstractContextManager:
+        """What a bfloat16 backbone computes under, in training and in generation, since trained parts are float32.
+
+        It changes nothing for a float32 backbone.
+        """
+        mixed = self.dtype is torch.bfloat16
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=mixed)
+
+
+def load(model: DictConfig | Model, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Backbone:
+    """Load a model and its tokenizer from the hub, a folder or a GGUF file, or draw random weights for its shape.
+
+    Args:
+        model: `path`, `revision`, `tokenizer`, `dropout` and `config`, as `caref.config.Model` describes them.
+            Random weights come from a fixed seed: the same on each machine with the same libraries.
+        dtype: float32 or bfloat16 of the weights.
+
+    Raises:
+        UserError: if a path leads nowhere, the hub is out of reach, files are damaged, the vocabulary is too small
+            for the tokenizer, or the family cannot compute in `dtype`.
+
+    Example:
+        >>> backbone = load(Model(name="tiny", tokenizer="byte", config={
+        ...     "model_type": "llama", "vocab_size": 384, "hidden_size": 32, "intermediate_size": 64,
+        ...     "num_hidden_layers": 2, "num_attention_heads": 4}))
+        >>> backbone.encoder_decoder
+        False
+    """
+    model = typed(model)
+    if model.path is None:
+        config = shapes.configuration(model)
+        _prepare(config, model, dtype)
+        network = shapes.with_random_weights(config).to(dtype)
+    else:
+        network = _pretrained(model, dtype)
+    tokenizer = _tokenizer(model)
+    _fit(network, tokenizer, model)
+    return Backbone(model.name, network.to(device).eval(), tokenizer)
+
+
+def typed(model: DictConfig | Model) -> Model:
+    """The model's configuration as its dataclass, from Hydra's node or from the dataclass itself."""
+    return Model(**OmegaConf.to_container(model, resolve=True)) if isinstance(model, DictConfig) else model
+
+
+def _prepare(config: "PreTrainedConfig", model: Model, dtype: torch.dtype) -> None:
+    if dtype is torch.float16 and "t5" in config.model_type:
+        raise UserError(f"train.precision: {config.model_type} overflows to NaN in float16; take bf16 or fp32")
+    if model.dropout is not None:
+        shapes.set_dropout(config, model.dropout)
+
+
+def _pretrained(model: Model, dtype: torch.dtype) -> "PreTrainedModel":
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    config = shapes.read(model)
+    _prepare(config, model, dtype)
+    family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    path, options = _files(model.path, model.revision, "model.path")
+    try:
+        return family.from_pretrained(path, config=config, dtype=dtype, **options)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"model.path={model.path}: its weights cannot be loaded: {error}") from None
+
+
+def _files(path: str, revision: str | None, key: str) -> tuple[str, dict]:
+    """What `from_pretrained` is to be called with."""
+    match locate(path, revision, key):
+        case Folder(folder):
+            return str(folder), {}
+        case Gguf(file):
+            from caref.models.gguf import unpacked
+
+            return str(unpacked(file)), {}
+        case Hub(id, revision, cached):
+            return id, {"revision": revision, "local_files_only": cached}
+
+
+def _tokenizer(model: Model) -> "PreTrainedTokenizerBase":
+    from transformers import AutoTokenizer, ByT5Tokenizer
+
+    if model.tokenizer == BYTE:
+        return ByT5Tokenizer()
+    if model.tokenizer is None and model.path is None:
+        raise UserError(
+            "model.tokenizer: missing, and model.path names no files to take it from; tokenizer=byte needs none"
+        )
+    key, path = ("model.tokenizer", model.tokenizer) if model.tokenizer else ("model.path", model.path)
+    path, options = _files(path, model.revision if path == model.path else None, key)
+    try:
+        return AutoTokenizer.from_pretrained(path, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{key}={path}: holds no tokenizer that can be read: {error}") from None
+
+
+def _fit(network: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", model: Model) -> None:
+    """Make model and tokenizer agree on padding, and decoding greedy but for the special tokens."""
+    from transformers import GenerationConfig
+
+    vocabulary = network.get_input_embeddings().num_embeddings
+    if len(tokenizer) > vocabulary:
+        raise UserError(
+            f"model.tokenizer={model.tokenizer or model.path}: its {len(tokenizer)} tokens do not fit "
+            f"the model's vocabulary of {vocabulary} (vocab_size)"
+        )
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise UserError(f"model.tokenizer={model.tokenizer or model.path}: has neither a padding nor an end token")
+        tokenizer.pad_token = tokenizer.eos_token
+    network.config.pad_token_id = tokenizer.pad_token_id
+    # Beams, sampling and n-gram blocking of a checkpoint would leak into what is said to be greedy decoding.
+    own = network.generation_config
+    special = ("bos_token_id", "eos_token_id", "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id")
+    network.generation_config = GenerationConfig(
+        pad_token_id=tokenizer.pad_token_id, **{key: getattr(own, key, None) for key in special}
+    )

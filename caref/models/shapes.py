@@ -1,0 +1,165 @@
+"""A model from its shape: the configuration, and the network it describes with random weights or with none."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from caref.config import Model
+from caref.errors import UserError
+from caref.models.checkpoints import Folder, Gguf, Hub, locate
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+RANDOM_WEIGHTS_SEED = 0
+
+# Keys that every family takes, though not every configuration lists them.
+_EVERYWHERE = {
+    "tie_word_embeddings",
+    "pad_token_id",
+    "bos_token_id",
+    "eos_token_id",
+    "decoder_start_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+}
+
+
+def configuration(model: Model) -> "PreTrainedConfig":
+    """The configuration of a model: spelt out in `model.config`, or else read at `model.path`; no weights are read.
+
+    Raises:
+        UserError: if there is neither, the path leads nowhere, or `model.config` names what its family does not know.
+    """
+    if model.config:
+        return spelt_out(model.config)
+    if model.path is None:
+        raise UserError(
+            "model.path: missing, and model.config is empty; name a hub id, a folder or wheel:PACKAGE/FILE.gguf, "
+            "or spell out a shape in model.config"
+        )
+    return read(model)
+
+
+def spelt_out(shape: Mapping[str, Any]) -> "PreTrainedConfig":
+    """The transformers configuration of a shape: `model_type` and that family's own keys.
+
+    Raises:
+        UserError: if a key is unknown (transformers would take it silently) or a value is refused.
+    """
+    from transformers import CONFIG_MAPPING
+
+    shape = dict(shape)
+    family = shape.pop("model_type", None)
+    if family not in CONFIG_MAPPING:
+        raise UserError(
+            f"model.config.model_type={family}: must be a transformers family, such as t5, llama, bart, gpt2"
+        )
+    known = CONFIG_MAPPING[family]
+    unknown = sorted(shape.keys() - known().to_dict().keys() - known.attribute_map.keys() - _EVERYWHERE)
+    if unknown:
+        raise UserError(f"model.config.{unknown[0]}: {family} has no such key")
+    try:
+        return known(**shape)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"model.config: {family} refuses it: {error}") from None
+
+
+def read(model: Model) -> "PreTrainedConfig":
+    """The configuration at `model.path`.
+
+    Raises:
+        UserError: if the path leads nowhere or holds no configuration that transformers can read.
+    """
+    from transformers import AutoConfig
+
+    try:
+        match locate(model.path, model.revision):
+            case Folder(path):
+                return AutoConfig.from_pretrained(path)
+            case Gguf(file):
+                config = AutoConfig.from_pretrained(file.parent, gguf_file=file.name)
+                return clean(config)
+            case Hub(id, revision, cached):
+                return AutoConfig.from_pretrained(id, revision=revision, local_files_only=cached)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"model.path={model.path}: {error}") from None
+
+
+def clean(config: "PreTrainedConfig") -> "PreTrainedConfig":
+    """The same configuration without the mark of quantisation, which bars saving and misleads PEFT."""
+    fields = config.to_dict()
+    fields.pop("quantization_config", None)
+    return type(config).from_dict(fields)
+
+
+def set_dropout(config: "PreTrainedConfig", rate: float) -> None:
+    """Set every dropout rate of the configuration, wherever its family keeps them.
+
+    LayerDrop and the rates of classification and summary heads are left alone: they are no dropout of this model.
+
+    Raises:
+        UserError: if the family has no dropout at all.
+    """
+    others = ("layerdrop", "classifier", "summary")
+    keys = [key for key in config.to_dict() if _is_dropout(key) and not any(other in key for other in others)]
+    if not keys:
+        raise UserError(f"model.dropout={rate}: {config.model_type} has no dropout; leave it null")
+    for key in keys:
+        setattr(config, key, rate)
+
+
+def _is_dropout(key: str) -> bool:
+    return "dropout" in key or key.endswith(("_pdrop", "_drop"))
+
+
+def skeleton(model: Model) -> "PreTrainedModel":
+    """The network on the meta device: every parameter's name and shape, and no memory.
+
+    Raises:
+        UserError: as `configuration` does.
+    """
+    with torch.device("meta"):
+        return assembled(configuration(model))
+
+
+def with_random_weights(config: "PreTrainedConfig") -> "PreTrainedModel":
+    """The network as its family initialises it, from a seed of its own; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(RANDOM_WEIGHTS_SEED)
+        return assembled(config)
+
+
+def assembled(config: "PreTrainedConfig") -> "PreTrainedModel":
+    """A language model of this configuration, its output head untied where the configuration asks for that.
+
+    Raises:
+        UserError: if the family has no language model.
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    try:
+        network = family.from_config(config)
+    except ValueError:
+        raise UserError(
+            f"model.config.model_type={config.model_type}: transformers has no language model of it"
+        ) from None
+    _untie_head(network)
+    return network
+
+
+def _untie_head(network: "PreTrainedModel") -> None:
+    # transformers 5 ties every T5 built from its configuration, and remembers a checkpoint's `tie_word_embeddings:
+    # false` (Flan-T5's) only as `scale_decoder_outputs: false`.
+    head = network.get_output_embeddings()
+    if (
+        getattr(network.config, "scale_decoder_outputs", True)
+        or head.weight is not network.get_input_embeddings().weight
+    ):
+        return
+    head.weight = nn.Parameter(torch.empty_like(head.weight))
+    nn.init.normal_(head.weight, std=network.config.d_model**-0.5)
+    network.all_tied_weights_keys.pop("lm_head.weight", None)

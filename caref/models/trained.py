@@ -1,0 +1,265 @@
+"""The trained part of a model for one split: put on, trained, saved, and taken off without a trace.
+
+A backbone serves all splits of a job. What a split trains are fresh float32 tensors in the place of the backbone's own
+(sparse variants) or beside them (adapters); the backbone's own tensors are never written to, so that they are back, bit
+for bit, when the split is over.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import nn
+
+from caref.errors import UserError
+from caref.models import adapters, variants
+from caref.models.backbones import Backbone
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+    from caref.config import Peft
+
+WEIGHTS = "trained.safetensors"
+DESCRIPTION = "trained.json"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much is trained, of the whole model with its adapters."""
+
+    trainable: int
+    total: int
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.trainable / self.total
+
+
+class TrainedPart(Protocol):
+    """What one split trains.
+
+    Attributes:
+        model: to train, and to call `generate(input_ids=..., attention_mask=..., ...)` on, keywords only.
+        parameters: what the optimiser gets; float32, whatever the backbone is.
+    """
+
+    model: nn.Module
+    parameters: list[nn.Parameter]
+    counts: Counts
+
+    def after_step(self, step: int) -> None:
+        """To be called after `optimizer.step()` number `step` (from 1) and before `zero_grad()`."""
+
+    def extra_loss(self) -> torch.Tensor | None:
+        """A term that the method itself adds to the objective; a scalar, or None."""
+
+    def save(self, folder: Path | str) -> None:
+        """Write what `load_trained` reads: PEFT's own format for adapters, safetensors for sparse variants."""
+
+
+@contextmanager
+def trained_part(backbone: Backbone, peft: "Peft", seed: int, total_steps: int) -> Iterator[TrainedPart]:
+    """Put the trained part of one split on a backbone; on leaving the backbone is as before, bit for bit.
+
+    Args:
+        seed: the split's; adapters are initialised from it alone, so that a split is the same in any company.
+        total_steps: optimiser steps of the run, at least 1.
+
+    Raises:
+        UserError: if the model lacks what the method trains, or the method does not know the model.
+
+    Example:
+        >>> with trained_part(backbone, peft, seed=7004, total_steps=600) as part:       # doctest: +SKIP
+        ...     optimizer = torch.optim.AdamW(part.parameters, lr=3e-5)
+        ...     for step, batch in enumerate(batches, start=1):
+        ...         with backbone.autocast():
+        ...             loss = objective(part.model(**batch).logits)
+        ...         if (extra := part.extra_loss()) is not None:
+        ...             loss = loss + extra
+        ...         loss.backward()
+        ...         optimizer.step()
+        ...         part.after_step(step)
+        ...         optimizer.zero_grad()
+    """
+    with _as_before(backbone.model):
+        if peft.method in variants.METHODS:
+            with _sparse(backbone, peft) as part:
+                yield part
+        else:
+            with _adapter(backbone.model, peft, seed, total_steps) as part:
+                yield part
+
+
+@contextmanager
+def load_trained(backbone: Backbone, folder: Path | str) -> Iterator[nn.Module]:
+    """The backbone's model with a saved trained part on it, in evaluation mode; on leaving, the backbone as before.
+
+    Raises:
+        UserError: if the folder holds no trained part, or one of another model.
+    """
+    folder = Path(folder)
+    with _as_before(backbone.model) as model:
+        if (folder / "adapter_config.json").is_file():
+            adapted = adapters.restored(model, folder)
+            try:
+                yield adapted.eval()
+            finally:
+                _take_off(adapted)
+        elif (folder / DESCRIPTION).is_file():
+            with _in_place(model, _read(model, folder)):
+                yield model.eval()
+        else:
+            raise UserError(f"{folder}: holds no trained part (neither adapter_config.json nor {DESCRIPTION})")
+
+
+def count(model: "PreTrainedModel", peft: "Peft") -> Counts:
+    """What `trained_part` would train on this model, which may lie on the meta device.
+
+    Raises:
+        UserError: as `trained_part` does.
+    """
+    backbone = Backbone(model.config.model_type, model, tokenizer=None)
+    with torch.device(model.device), trained_part(backbone, peft, seed=0, total_steps=1) as part:
+        return part.counts
+
+
+@dataclass
+class SparsePart:
+    """Some of the model's own parameters."""
+
+    model: "PreTrainedModel"
+    named: dict[str, nn.Parameter]
+    counts: Counts
+    description: Mapping[str, object]
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        return list(self.named.values())
+
+    def after_step(self, step: int) -> None:
+        pass
+
+    def extra_loss(self) -> None:
+        return None
+
+    def save(self, folder: Path | str) -> None:
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({name: parameter.detach().contiguous() for name, parameter in self.named.items()}, folder / WEIGHTS)
+        (folder / DESCRIPTION).write_text(json.dumps(self.description, indent=2) + "\n", encoding="utf-8")
+
+
+@dataclass
+class AdapterPart:
+    """An adapter of PEFT's."""
+
+    model: "PeftModel"
+    parameters: list[nn.Parameter]
+    counts: Counts
+    adaptive: bool  # AdaLoRA: ranks fall during training
+
+    def after_step(self, step: int) -> None:
+        if self.adaptive:
+            self.model.base_model.update_and_allocate(step)
+
+    def extra_loss(self) -> torch.Tensor | None:
+        return adapters.orthogonality(self.model) if self.adaptive else None
+
+    def save(self, folder: Path | str) -> None:
+        adapters.save(self.model, folder)
+
+
+@contextmanager
+def _sparse(backbone: Backbone, peft: "Peft") -> Iterator[SparsePart]:
+    model = backbone.model
+    total = sum(parameter.numel() for parameter in model.parameters())
+    own = dict(model.named_parameters())
+    fresh = {name: nn.Parameter(own[name].detach().float().clone()) for name in variants.parameters(model, peft)}
+    counts = Counts(sum(parameter.numel() for parameter in fresh.values()), total)
+    description = {"model": backbone.name, "peft": peft.name, "method": peft.method, "trainable": counts.trainable}
+    model.requires_grad_(False)
+    with _in_place(model, fresh):
+        yield SparsePart(model, fresh, counts, description)
+
+
+@contextmanager
+def _adapter(model: "PreTrainedModel", peft: "Peft", seed: int, total_steps: int) -> Iterator[AdapterPart]:
+    total = sum(parameter.numel() for parameter in model.parameters())
+    adapted = adapters.wrapped(model, peft, seed, total_steps)
+    try:
+        parameters = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
+        trainable = sum(parameter.numel() for parameter in parameters)
+        counts = Counts(trainable, total + trainable)
+        yield AdapterPart(adapted, parameters, counts, adaptive=peft.method == "adalora")
+    finally:
+        _take_off(adapted)
+
+
+def _take_off(adapted: "PeftModel") -> None:
+    if not adapted.active_peft_config.is_prompt_learning:  # a prefix lies beside the model, not in it
+        adapted.unload()
+
+
+@contextmanager
+def _in_place(model: nn.Module, fresh: Mapping[str, nn.Parameter]) -> Iterator[None]:
+    """Other parameters in the places of the named ones, everywhere a tied one lies; on leaving, the model's own."""
+    own = dict(model.named_parameters())
+    by_own = {id(own[name]): parameter for name, parameter in fresh.items()}
+    places = []
+    for module in model.modules():
+        held = list(module.named_parameters(recurse=False, remove_duplicate=False))
+        if not any(id(parameter) in by_own for _, parameter in held):
+            continue
+        for name, parameter in held:
+            places.append((module, name, parameter))
+            if id(parameter) not in by_own:
+                # A trained weight's frozen neighbour (a norm's bias) has to be of its type: CPU kernels mix no types.
+                by_own[id(parameter)] = nn.Parameter(parameter.detach().float(), requires_grad=False)
+    for module, name, parameter in places:
+        setattr(module, name, by_own[id(parameter)])
+    try:
+        yield
+    finally:
+        for module, name, parameter in places:
+            setattr(module, name, parameter)
+
+
+@contextmanager
+def _as_before(model: "PreTrainedModel") -> Iterator["PreTrainedModel"]:
+    """On leaving, everything of a model but its weights as it was: what requires gradients, modes, attributes."""
+    gradients = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    modes = [(module, module.training) for module in model.modules()]
+    attributes = dict(vars(model))
+    try:
+        yield model
+    finally:
+        vars(model).clear()
+        vars(model).update(attributes)
+        for module, training in modes:
+            module.training = training
+        for parameter, requires_grad in gradients:
+            parameter.requires_grad_(requires_grad)
+            parameter.grad = None
+
+
+def _read(model: nn.Module, folder: Path) -> dict[str, nn.Parameter]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        saved = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{folder / WEIGHTS}: cannot be read: {error}") from None
+    own = dict(model.named_parameters())
+    for name, tensor in saved.items():
+        if name not in own or own[name].shape != tensor.shape:
+            raise UserError(f"{folder / WEIGHTS}: {name} {tuple(tensor.shape)} is no parameter of this model")
+    return {name: nn.Parameter(tensor.to(own[name].device), requires_grad=False) for name, tensor in saved.items()}
