@@ -1,13 +1,15 @@
 """The one entry point: Hydra composes a job from conf/, caref.jobs runs it."""
 
+import difflib
 import os
+import re
 from pathlib import Path
 
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra hands errors on instead of printing them its own way
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -33,9 +35,22 @@ def main(job: DictConfig) -> None:
             jobs.run(job)
 
 
+def _told(error: Exception) -> str:
+    """What Hydra says of a command line it cannot compose, in the project's words: one line, with the mend."""
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        return f"{group}={choice}: there is no such choice; choose one of {', '.join(error.options)}"
+    told = " ".join(str(error).split())
+    if unknown := re.search(r"Could not override '([^']+)'", told):
+        known = config.known_keys()
+        close = difflib.get_close_matches(unknown[1], known, n=1)
+        return f"{unknown[1]}: there is no such key; " + (f"did you mean {close[0]}?" if close else "see run.py --help")
+    return told
+
+
 if __name__ == "__main__":
     try:
         main()
     except (HydraException, OmegaConfBaseException) as error:
         with reported():
-            raise UserError(str(error)) from None
+            raise UserError(_told(error)) from None

@@ -8,7 +8,7 @@ its schema in its defaults list and fills it in.
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -233,37 +233,47 @@ class Job:
     dry_run: bool = False  # say what would run, what is done and how long the rest may take; run nothing
 
 
+# The kinds of each group that `conf/` fills in.
+_KINDS: dict[str, dict[str, type]] = {
+    "model": {"model": Model},
+    "dataset": {"dataset": Dataset},
+    "source": {"source": Source},
+    "bertscore": {"bertscore": BertScore},
+    "peft": {
+        "full": Full,
+        "decoder": Decoder,
+        "projections": Projections,
+        "lora": Lora,
+        "adalora": AdaLora,
+        "ia3": Ia3,
+        "prefix": Prefix,
+    },
+    "reg": {
+        "none": NoReg,
+        "sced": Sced,
+        "kl_uniform": KlUniform,
+        "entropy": Entropy,
+        "label_smoothing": LabelSmoothing,
+        "entmax": Entmax,
+    },
+    "tracker": {"none": NoTracker, "wandb": WandbTracker},
+}
+
+
 def register() -> None:
     """Make the schemas known to Hydra: `job_schema`, and `schema/GROUP/KIND` for each kind of a group."""
     store = ConfigStore.instance()
     store.store(name="job_schema", node=Job)
-    kinds = {
-        "model": {"model": Model},
-        "dataset": {"dataset": Dataset},
-        "source": {"source": Source},
-        "bertscore": {"bertscore": BertScore},
-        "peft": {
-            "full": Full,
-            "decoder": Decoder,
-            "projections": Projections,
-            "lora": Lora,
-            "adalora": AdaLora,
-            "ia3": Ia3,
-            "prefix": Prefix,
-        },
-        "reg": {
-            "none": NoReg,
-            "sced": Sced,
-            "kl_uniform": KlUniform,
-            "entropy": Entropy,
-            "label_smoothing": LabelSmoothing,
-            "entmax": Entmax,
-        },
-        "tracker": {"none": NoTracker, "wandb": WandbTracker},
-    }
-    for group, schemas in kinds.items():
+    for group, schemas in _KINDS.items():
         for kind, schema in schemas.items():
             store.store(group=f"schema/{group}", name=kind, node=schema)
+
+
+def known_keys() -> list[str]:
+    """Every key that some job has, such as reg.alpha."""
+    parts = [("", Job), ("train.", Train), ("evaluation.", Evaluation)]
+    parts += [(f"{group}.", schema) for group, schemas in _KINDS.items() for schema in schemas.values()]
+    return sorted({prefix + one.name for prefix, schema in parts for one in fields(schema)})
 
 
 # What a value must be, by key. A key that the job at hand does not have is passed over.
@@ -318,7 +328,7 @@ def validate(job: DictConfig) -> None:
     Raises:
         UserError: one line that names the key, its value and what it may be.
     """
-    missing = sorted(OmegaConf.missing_keys(job))
+    missing = sorted(key for key in OmegaConf.missing_keys(job) if not key.startswith("hydra."))
     if missing:
         raise UserError(f"{missing[0]} has no value; give it one")
     if job.train.precision == "fp16":

@@ -1,4 +1,4 @@
-"""What Hydra needs of the project: where the experiments lie, and a sweeper that sees a sweep as cells of a table.
+"""What Hydra needs of the project: a user's own choices, and a sweeper that sees a sweep as cells of a table.
 
 Hydra finds its plugins in packages named hydra_plugins on the import path; run.py's folder is on it.
 """
@@ -24,15 +24,13 @@ from omegaconf.errors import OmegaConfBaseException
 Overrides = tuple[str, ...]
 
 
-class OurFoldersPath(SearchPathPlugin):
-    """Makes `+experiments=NAME` and `+sweeps=NAME` name files of those folders, beside conf/.
+class OwnChoices(SearchPathPlugin):
+    """Finds a user's own choices, such as hydra/launcher/mine.yaml, in ~/.config/caref (XDG_CONFIG_HOME/caref).
 
-    A user's own choices, such as hydra/launcher/mine.yaml, are found in ~/.config/caref (XDG_CONFIG_HOME/caref). They
-    come last: they add to conf/ and never take the place of what is there.
+    They come last: they add to conf/ and never take the place of what is there.
     """
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        search_path.append("caref", f"file://{Path(__file__).parents[1]}")
         own = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "caref"
         if own.is_dir():
             search_path.append("user", f"file://{own}")
