@@ -42,14 +42,14 @@ def sweep(
             return []
         titles = _titles([overrides for _, overrides in planned])
         launched = [
-            (title, (*overrides, *([f"splits='{part}'"] if shards > 1 else [])))
+            (f"{title} splits={part}".strip(), (*overrides, *([f"splits='{part}'"] if shards > 1 else [])))
             for (plan, overrides), title in zip(planned, titles, strict=True)
             for part in _dealt(_left(plan), shards)
         ]
         returns = launch([overrides for _, overrides in launched], initial_job_idx=0) if launched else []
     failures = [
-        f"{title or overrides[-1]}: {result._return_value}"  # return_value would raise it
-        for (title, overrides), result in zip(launched, returns, strict=True)
+        f"{title}: {result._return_value}"  # return_value would raise it
+        for (title, _), result in zip(launched, returns, strict=True)
         if result.status is not JobStatus.COMPLETED
     ]
     print(_table(plans))
