@@ -141,27 +141,32 @@ def fill(root: Path) -> int:
     return len(cells) * SPLITS
 
 
-def measure(root: Path, out: Path) -> tuple[float, float]:
-    """Seconds and peak megabytes of the report as a user runs it, interpreter start included."""
+def measure(root: Path, out: Path) -> tuple[float, float, float]:
+    """Seconds, processor seconds and peak megabytes of the report as a user runs it, interpreter start included."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     subprocess.run([sys.executable, "-m", "caref.report", str(root), "--out", str(out)], check=True)
     seconds = time.perf_counter() - started
-    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, processor, after.ru_maxrss / 1024
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--folder", type=Path, help="where the made-up records are, or are to be kept")
     folder = arguments.parse_args().folder
-    with tempfile.TemporaryDirectory() as temporary:
+    memory = Path("/dev/shm")  # where there is one, so that the report is measured and not the disk
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as temporary:
         root = folder or Path(temporary) / "results"
         if not root.exists():
             started = time.perf_counter()
             print(f"{fill(root):,} records written in {time.perf_counter() - started:.0f} s", flush=True)
         out = Path(temporary) / "report"
-        seconds, megabytes = measure(root, out)
+        seconds, processor, megabytes = measure(root, out)
         page = (out / "report.html").stat().st_size / 1e6
-        print(f"report: {seconds:.1f} s (limit 10), {megabytes:.0f} MB peak (limit 1000), page {page:.1f} MB")
+        print(f"report: {seconds:.1f} s (limit 10; {processor:.1f} s of processor time), ", end="")
+        print(f"{megabytes:.0f} MB peak (limit 1000), page {page:.1f} MB")
         raise SystemExit(seconds > 10 or megabytes > 1000)
 
 

@@ -31,6 +31,7 @@ _STYLE = {
     "grid.color": FAINT,
     "grid.linewidth": 0.6,
     "text.color": INK,
+    "text.parse_math": False,  # a model's name may hold a dollar sign
     "xtick.color": INK,
     "ytick.color": INK,
     "legend.frameon": False,

@@ -90,9 +90,7 @@ def _beside_labels(cell: Cell) -> dict[str, object]:
 
 def _line(cell: Cell, differing: str) -> Line:
     refused = refusal(cell)
-    found = (
-        {} if refused else {metric: summarise(scores(cell.records, metric).values()) for metric in MEASURES}
-    )
+    found = {} if refused else {metric: summarise(scores(cell.records, metric).values()) for metric in MEASURES}
     return Line(
         cell=cell,
         model=cell.config["model"]["name"],

@@ -39,7 +39,7 @@ def accuracy_against_budget(table: Table, suffix: str = "") -> Figure | str:
         shown = [point for point in points if point[2].mean >= floor]
         for ours, colour, marker, label in (
             (True, SERIES[0], "o", "with the regulariser"),
-            (False, SERIES[1], "s", "without"),
+            (False, SERIES[1], "s", "without it"),
         ):
             kind = [point for point in shown if point[0].startswith("CAREF") == ours]
             if kind:
@@ -85,24 +85,29 @@ def _apart(points: Sequence[tuple[str, float, Summary]], point: tuple[str, float
 
 
 def _name_points(axes: Any, points: Sequence[tuple[str, float, Summary]]) -> None:
-    """Each point's name to its right, names of neighbours pushed apart."""
+    """Each point's name on the side where the next point is farther, names of neighbours pushed apart."""
     low, high = axes.get_ylim()
-    gap = (high - low) * 0.048
-    placed: list[tuple[float, float]] = []
+    gap = (high - low) * 0.046
+    places = sorted({math.log(share) for _, share, _ in points})
+    placed: list[tuple[float, float, bool]] = []
     for name, share, summary in sorted(points, key=lambda point: -point[2].mean):
+        x = math.log(share)
+        room_left = min((x - other for other in places if other < x - 0.03), default=0.0)
+        room_right = min((other - x for other in places if other > x + 0.03), default=9.0)
+        right = room_right >= room_left
         height = summary.mean
-        near = [y for x, y in placed if abs(math.log(x / share)) < 0.9]
+        near = [y for other, y, side in placed if side == right and abs(other - x) < 0.9]
         while any(abs(height - y) < gap * 0.99 for y in near):
             height -= gap * 0.1
-        placed.append((share, height))
-        x = _apart(points, (name, share, summary))
+        placed.append((x, height, right))
         axes.annotate(
             name,
-            (x, summary.mean),
-            xytext=(share * 1.22, height),
+            (_apart(points, (name, share, summary)), summary.mean),
+            xytext=(share * (1.16 if right else 1 / 1.16), height),
+            ha="left" if right else "right",
             va="center",
-            fontsize=8.5,
-            bbox={"facecolor": drawing.PAPER, "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
+            fontsize=8,
+            bbox={"facecolor": drawing.PAPER, "edgecolor": "none", "pad": 0.6, "alpha": 0.8},
             arrowprops={"arrowstyle": "-", "color": drawing.FAINT, "lw": 0.8, "shrinkA": 0, "shrinkB": 4},
         )
 
@@ -235,7 +240,9 @@ def comparison_figure(cells: Sequence[Cell], path: str | Path) -> Path:
         raise ValueError("no cell has accuracy and nBERT")
     several = len({line.model for line in shown}) > 1
     names = [
-        " · ".join(filter(None, [line.model if several else "", line.dataset, line.peft, line.reg, line.settings]))
+        " · ".join(
+            filter(None, [line.model if several else "", line.dataset, line.peft, line.reg.strip("–"), line.settings])
+        )
         for line in shown
     ]
     datasets = list(dict.fromkeys(line.dataset for line in shown))

@@ -76,8 +76,10 @@ def gather(cells: list[Cell]) -> Findings:
 
 def standing(table: Table) -> str:
     """Whether the paper's numbers stand beside a table, and what departs from its protocol, in one sentence or two."""
+    if table.demo:
+        return DEMO_BANNER
     if table.not_comparable:
         return f"The paper's numbers are not set beside: {table.not_comparable}."
     if table.departures:
         return f"The paper's numbers stand beside, but the protocol departs from it: {'; '.join(table.departures)}."
-    return "The paper's numbers stand beside; model, data and protocol are its own."
+    return "The paper's numbers stand beside: the model, the datasets and the protocol are its own."

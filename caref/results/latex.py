@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from caref.results import paper
-from caref.results.findings import DEMO_BANNER, Findings, standing
+from caref.results.findings import Findings, standing
 from caref.results.markdown import difference
 from caref.results.summary import Summary
 from caref.results.table1 import AVERAGE, COLUMNS, Table
@@ -31,16 +31,16 @@ def document(findings: Findings) -> str:
 def _table(table: Table, number: int) -> str:
     heads = " & ".join([*paper.DATASETS.values(), "Average"])
     body = [line for section in paper.SECTIONS for line in _section(table, section)]
-    demo = [rf"\textbf{{{escaped(DEMO_BANNER)}}}\par\smallskip"] if table.demo else []
+    banner = [rf"\textbf{{{escaped(standing(table))}}}\par\smallskip"] if table.not_comparable else []
     caption = (
         f"{table.title}: mean and population standard deviation, in parentheses the number of splits. "
-        f"Bold: the highest mean of a section's column. {standing(table)}"
+        f"Bold: the highest mean of a section's column. {'' if table.not_comparable else standing(table)}"
     )
     return "\n".join(
         [
             r"\begin{table*}[t]",
             r"\centering\small",
-            *demo,
+            *banner,
             r"\begin{tabular}{lrl" + "r" * len(COLUMNS) + "}",
             r"\toprule",
             rf" & \% trained & & {heads} \\",

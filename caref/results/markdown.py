@@ -52,11 +52,7 @@ def _bullets(items: Iterable[str]) -> str:
 
 
 def _table(table: Table) -> list[str]:
-    blocks = []
-    if table.demo or table.not_comparable:
-        blocks.append(f"> **{DEMO_BANNER if table.demo else standing(table)}**")
-    if table.demo or not table.not_comparable:
-        blocks.append(standing(table))
+    blocks = [f"> **{standing(table)}**" if table.not_comparable else standing(table)]
     blocks.append("Mean ± population standard deviation (n splits); bold: the highest mean of a section's column.")
     for section, question in paper.SECTIONS.items():
         body = [line for row in paper.rows() if row.section == section for line in _row(table, row)]

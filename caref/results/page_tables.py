@@ -5,7 +5,7 @@ from html import escape
 from caref.results import paper
 from caref.results.claims import p_value
 from caref.results.every_cell import MEASURES, Line
-from caref.results.findings import DEMO_BANNER, Findings, Setup, standing
+from caref.results.findings import Findings, Setup, standing
 from caref.results.markdown import difference
 from caref.results.significance import LEVEL, Comparison
 from caref.results.summary import Summary
@@ -16,9 +16,11 @@ def table1(findings: Findings) -> str:
     """Every Table 1, figures as buttons that open what is behind them."""
     if not findings.setups:
         return "<p>No cell fits a row of the paper's Table 1. All are listed under <a href='#cells'>Every cell</a>.</p>"
+    comparable = any(setup.table.not_comparable is None for setup in findings.setups)
+    beside = " Below it the paper's mean and our difference from it." if comparable else ""
     legend = (
         '<p class="legend">Mean <span class="std">± population standard deviation</span> over splits. '
-        "<b>Bold</b>: the highest mean of a section's column. Below it the paper's mean and our difference from it. "
+        f"<b>Bold</b>: the highest mean of a section's column.{beside} "
         f'<span class="few">12/60</span>: a cell on fewer than {paper.SPLITS} splits. '
         "Choose a figure to see its splits and predictions.</p>"
     )
@@ -27,8 +29,7 @@ def table1(findings: Findings) -> str:
 
 def _table(setup: Setup) -> str:
     table = setup.table
-    kind = "banner" if table.demo or table.not_comparable else "standing"
-    says = f"{DEMO_BANNER} " if table.demo else ""
+    kind = "banner" if table.not_comparable else "standing"
     heads = "".join(f'<th scope="col">{name}</th>' for name in [*paper.DATASETS.values(), "Average"])
     body = "\n".join(
         f'<tr class="rq"><th colspan="8" scope="rowgroup"><b>{section}</b> {escape(question)}</th></tr>\n'
@@ -36,7 +37,7 @@ def _table(setup: Setup) -> str:
         for section, question in paper.SECTIONS.items()
     )
     return (
-        f'<h3>{escape(table.title)}</h3>\n<p class="{kind}">{escape(says + standing(table))}</p>\n'
+        f'<h3>{escape(table.title)}</h3>\n<p class="{kind}">{escape(standing(table))}</p>\n'
         f'<div class="scroll"><table class="table1"><thead><tr><th></th><th scope="col">% trained</th><th></th>{heads}'
         f"</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
@@ -47,6 +48,9 @@ def _row(table: Table, row: paper.Row) -> str:
     budget = f"{share:.2f}" if share is not None else ""
     if not table.not_comparable:
         budget += f'<small class="paper">paper {row.trainable_percent:.2f}</small>'
+    blank = table.not_comparable is not None and not any(
+        (row.name, name) in table.cells or (row.name, name) in table.refused for name in paper.DATASETS
+    )
     lines = []
     for metric, label in paper.METRICS.items():
         first = metric == next(iter(paper.METRICS))
@@ -54,7 +58,8 @@ def _row(table: Table, row: paper.Row) -> str:
             f'<th scope="row" rowspan="2">{row.name}</th><td class="share" rowspan="2">{budget}</td>' if first else ""
         )
         figures = "".join(_place(table, row, metric, column) for column in COLUMNS)
-        lines.append(f'<tr class="{metric}">{head}<td class="metric">{label}</td>{figures}</tr>')
+        kind = f"{metric} empty" if blank else metric
+        lines.append(f'<tr class="{kind}">{head}<td class="metric">{label}</td>{figures}</tr>')
     return "\n".join(lines)
 
 
@@ -66,7 +71,7 @@ def _place(table: Table, row: paper.Row, metric: str, column: str) -> str:
         content = f'<span class="refused" title="{escape(table.refused[row.name, column])}">refused</span>'
     if not table.not_comparable:
         printed = paper.printed(row.name, metric, column)[0]
-        apart = f" <i>{difference(found.mean, printed)}</i>" if found else ""
+        apart = f" <i>{difference(found.mean, printed).replace('-', '−')}</i>" if found else ""
         content += f'<small class="paper">{printed:.2f}{apart}</small>'
     if cell:
         content = f'<button data-cell="{cell.signature}">{content}</button>'
@@ -75,10 +80,10 @@ def _place(table: Table, row: paper.Row, metric: str, column: str) -> str:
 
 def _figure(found: Summary, column: str, table: Table, row: paper.Row, metric: str) -> str:
     tag = "b" if found.mean == table.best(row.section, metric, column) else "span"
-    std = "" if column == AVERAGE else f' <span class="std">±{found.std:.2f}</span>'
+    std = "" if column == AVERAGE else f'<span class="std">±{found.std:.2f}</span> '
     full = found.n >= paper.SPLITS
     n = f'<span class="n">n={found.n}</span>' if full else f'<span class="few">{found.n}/{paper.SPLITS}</span>'
-    return f'<{tag} class="mean">{found.mean:.2f}</{tag}>{std} {n}'
+    return f'<{tag} class="mean">{found.mean:.2f}</{tag}> <span class="rest">{std}{n}</span>'
 
 
 def tests(findings: Findings) -> str:

@@ -8,7 +8,7 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 DATASETS = {"cos_e": "CoS-E", "ecqa": "ECQA", "comve": "ComVE", "esnli": "e-SNLI"}  # in Table 1's order
 METRICS = {"accuracy": "Acc.", "nbert": "nBERT"}
@@ -77,9 +77,7 @@ def _lines() -> tuple[dict[str, str], ...]:
 @cache
 def rows() -> tuple[Row, ...]:
     """The rows of Table 1 in printed order, section by section."""
-    return tuple(
-        dict.fromkeys(Row(line["section"], line["model"], float(line["trainable_pct"])) for line in _lines())
-    )
+    return tuple(dict.fromkeys(Row(line["section"], line["model"], float(line["trainable_pct"])) for line in _lines()))
 
 
 def printed(name: str, metric: str, dataset: str) -> tuple[float, float | None]:
@@ -128,12 +126,17 @@ def why_not_comparable(config: Mapping, source: str) -> str | None:
         return "the data is the project's own demo data, not the paper's datasets"
     if model.get("path") is None:
         return f"{model['name']} has random weights; the paper's model is Flan-T5-large"
-    if "flan-t5-large" not in str(model["path"]).lower():
+    if not _is(model["path"], "flan-t5-large"):
         return f"the model is {model['name']}; the paper's is Flan-T5-large"
-    if "roberta-large" not in str(scorer["model"]).lower() or scorer["layer"] != 17:
+    if not _is(scorer["model"], "roberta-large") or scorer["layer"] != 17:
         used = f"{scorer['model']}, layer {scorer['layer']}"
         return f"nBERT is by {used}; the paper's is by roberta-large, layer 17"
     return None
+
+
+def _is(place: str, name: str) -> bool:
+    """Whether a hub id or folder ends in a model's own name."""
+    return PurePosixPath(place).name.lower() == name
 
 
 def departures(config: Mapping) -> list[str]:

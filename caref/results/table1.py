@@ -50,9 +50,10 @@ class Table:
         return Summary(mean, spread.std if spread else float("nan"), min(one.n for one in each))
 
     def best(self, section: str, metric: str, column: str) -> float | None:
-        """The highest mean of a section's column."""
+        """The highest mean of a section's column; None where fewer than two rows are there to compare."""
         found = [self.summary(row.name, metric, column) for row in paper.rows() if row.section == section]
-        return max((one.mean for one in found if one), default=None)
+        means = [one.mean for one in found if one]
+        return max(means) if len(means) > 1 else None
 
     def trainable_percent(self, row: str) -> float | None:
         found = [self.cells[row, dataset] for dataset in paper.DATASETS if (row, dataset) in self.cells]
@@ -66,7 +67,8 @@ class Table:
 def tables(cells: list[Cell]) -> list[Table]:
     """One table a setup that has at least one cell in a row of the paper's table.
 
-    First those that may be compared with the paper, then other real data, then demo; the fullest first.
+    First those that may be compared with the paper, then other real data, then demo; those nearer to the
+    paper's protocol first, then the fuller.
     """
     setups: dict[str, list[Cell]] = {}
     for cell in cells:
@@ -79,7 +81,8 @@ def tables(cells: list[Cell]) -> list[Table]:
 
 
 def _order(table: Table) -> tuple:
-    return (table.demo, table.not_comparable is not None, len(table.departures), -table.filled())
+    of_the_setup = [line for line in table.departures if "_split " not in line]  # which split is a column's own matter
+    return (table.demo, table.not_comparable is not None, len(of_the_setup), -table.filled())
 
 
 def _setup(cell: Cell) -> str:
