@@ -17,8 +17,8 @@ from bert_score.utils import bert_encode, greedy_cos_idf, sent_encode
 from caref.evaluation import encoders
 from caref.evaluation.embeddings import Embeddings, Ids, default_folder
 
-_ROWS = 16  # texts in a batch, always
-_STEP = 8  # a batch's width is a multiple of this
+_STEP = 8  # a batch's width in tokens is a multiple of this
+_AREA = 256  # rows x width of a batch: large enough for matrix products, small enough that filling it up wastes little
 
 
 class Scorer:
@@ -37,7 +37,7 @@ class Scorer:
 
     def __init__(self, model: str, layer: int, device: torch.device | str = "cpu", cache: Path | None = None):
         encoder, self._tokenizer = encoders.load(model, layer)
-        folder = f"{encoders.fingerprint(encoder, device)}-{_ROWS}x{_STEP}"
+        folder = f"{encoders.fingerprint(encoder, device)}-{_STEP}-{_AREA}"
         self._references = Embeddings((cache or default_folder()) / folder)
         self._device = torch.device(device)
         self._encoder = encoder.to(self._device)
@@ -92,9 +92,10 @@ class Scorer:
             shapes[width, len(text) == width].append(text)
         embedded = {}
         for (width, _), alike in shapes.items():
-            for begin in range(0, len(alike), _ROWS):
-                batch = alike[begin : begin + _ROWS]
-                vectors = self._encode([*batch, *[batch[0]] * (_ROWS - len(batch))], width)
+            rows = max(1, _AREA // width)
+            for begin in range(0, len(alike), rows):
+                batch = alike[begin : begin + rows]
+                vectors = self._encode([*batch, *[batch[0]] * (rows - len(batch))], width)
                 embedded |= {text: vectors[row, : len(text)].clone() for row, text in enumerate(batch)}
         return embedded
 
@@ -113,9 +114,11 @@ class Scorer:
         """The F1 of every (candidate, reference)."""
 
         def stats(text: Ids) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            # clones: greedy_cos_idf writes into what it is given
-            weights = torch.tensor([[float(token not in self._weightless) for token in text]])
-            return embedded[text].unsqueeze(0).clone(), torch.ones_like(weights, dtype=torch.bool), weights
+            # The last position is padding. bert_score counts a token that is unlike every other as 0 where its
+            # batch has padding, and as what it is, below 0, where it has none; here it is always the former.
+            vectors = torch.nn.functional.pad(embedded[text], (0, 0, 0, 1), value=1.0)
+            weights = [[*(float(token not in self._weightless) for token in text), 0.0]]
+            return vectors[None], torch.tensor([[*(True for _ in text), False]]), torch.tensor(weights)
 
         with _one_thread():
             return {(one, gold): greedy_cos_idf(*stats(gold), *stats(one))[2].item() for one, gold in pairs}

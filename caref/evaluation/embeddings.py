@@ -25,11 +25,9 @@ _ABANDONED = 24 * 3600  # seconds after which a temporary file is what a killed 
 
 
 def default_folder() -> Path:
-    """Where embeddings are kept: $CAREF_CACHE, else caref in the user's cache folder ($XDG_CACHE_HOME, ~/.cache)."""
-    base = os.environ.get("CAREF_CACHE")
-    if not base:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "caref"
-    return Path(base) / "bertscore"
+    """Where embeddings are kept: `$XDG_CACHE_HOME/caref/bertscore`, by default under `~/.cache`."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "caref" / "bertscore"
 
 
 class Embeddings:

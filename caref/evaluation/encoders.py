@@ -4,21 +4,18 @@ import contextlib
 import hashlib
 import json
 import platform
-import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from caref import wheels
 from caref.errors import UserError
+from caref.models.checkpoints import Folder, Gguf, Hub, locate
 
 _LAYERS = ("num_hidden_layers", "encoder_layers", "num_layers", "n_layers", "n_layer")  # what config.json calls them
 _UNLIMITED = 512  # tokens of a text that are read where neither tokenizer nor model has a limit
-_HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
-_HUB_TIMEOUT = 5  # seconds to wait for the hub's first answer
 
 
-def check(model: str, layer: int) -> str:
+def check(model: str, layer: int) -> Folder | Hub:
     """Refuse a model that cannot be had or that lacks the layer, in about a second: nothing is loaded, torch neither.
 
     Args:
@@ -26,52 +23,41 @@ def check(model: str, layer: int) -> str:
         layer: counted from 1.
 
     Returns:
-        The folder, or the hub id.
+        Where its files are.
 
     Raises:
         UserError: naming the key and the mend.
     """
-    found = wheels.resolve(model)
-    file = _config_file(model, found)
+    where = _where(model)
     try:
+        file = _config_file(where)
         config = json.loads(Path(file).read_bytes())
         layers = next(config[name] for name in _LAYERS if name in config)
         within = 1 <= layer <= layers
     except OSError as error:
-        raise UserError(f"bertscore.model={model}: {file} cannot be read ({error.strerror})") from None
+        raise UserError(f"bertscore.model={model}: its config.json cannot be read ({_first_line(error)})") from None
     except (ValueError, TypeError, StopIteration):
-        raise UserError(f"bertscore.model={model}: {file} does not say how many layers the model has") from None
+        raise UserError(f"bertscore.model={model}: its config.json does not say how many layers it has") from None
     if not within:
         raise UserError(f"bertscore.layer={layer}: {model} has layers 1 to {layers}")
-    return found
+    return where
 
 
-def _config_file(model: str, found: str) -> str | Path:
-    if Path(found).is_dir():
-        return Path(found) / "config.json"
-    if _HUB_ID.fullmatch(found):
-        return _hub_config(model)
-    raise UserError(f"bertscore.model={model}: no such folder, and no hub id either")
+def _where(model: str) -> Folder | Hub:
+    key = "bertscore.model"
+    match locate(model, key=key):
+        case Gguf():
+            raise UserError(f"{key}={model}: a GGUF file is no encoder; name a folder or a hub id")
+        case where:
+            return where
 
 
-def _hub_config(model: str) -> str:
-    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError, RemoteEntryNotFoundError, RepositoryNotFoundError
+def _config_file(where: Folder | Hub) -> str | Path:
+    if isinstance(where, Folder):
+        return where.path / "config.json"
+    from huggingface_hub import hf_hub_download
 
-    mend = "use bertscore=minilm, or a folder as bertscore.model"
-    try:
-        cached = try_to_load_from_cache(model, "config.json")
-        if isinstance(cached, str):
-            return cached
-        # asked once, without a download's own retries, which take half a minute where there is no network
-        HfApi().model_info(model, timeout=_HUB_TIMEOUT)
-        return hf_hub_download(model, "config.json")
-    except (RepositoryNotFoundError, RemoteEntryNotFoundError, HFValidationError):
-        raise UserError(f"bertscore.model={model}: no such folder, and the hub has no such model; {mend}") from None
-    except Exception as error:  # whatever the hub's library raises where there is no network
-        raise UserError(
-            f"bertscore.model={model}: no such folder, and the hub cannot be reached ({_first_line(error)}); {mend}"
-        ) from None
+    return hf_hub_download(where.id, "config.json", local_files_only=where.cached)
 
 
 def load(model: str, layer: int):
@@ -82,22 +68,28 @@ def load(model: str, layer: int):
     Raises:
         UserError: naming the key and the mend.
     """
-    found = check(model, layer)
+    where = check(model, layer)
     import torch
     from transformers import AutoConfig, AutoModel, AutoTokenizer, GPT2Tokenizer, RobertaTokenizer
 
+    match where:
+        case Folder(path):
+            files = {"pretrained_model_name_or_path": path, "local_files_only": True}
+        case Hub(name, revision, cached):
+            files = {"pretrained_model_name_or_path": name, "revision": revision, "local_files_only": cached}
+
     try:
         with _quiet(), torch.random.fork_rng(devices=[]):  # a pooler that the files lack is drawn at random
-            tokenizer = _pretrained(AutoTokenizer, found)
+            tokenizer = AutoTokenizer.from_pretrained(**files)
             if isinstance(tokenizer, RobertaTokenizer | GPT2Tokenizer):
                 # What bert_score asks for when it encodes, and transformers 5 no longer heeds there: without
                 # it the first word of a text becomes other tokens than it was in published scores.
-                tokenizer = _pretrained(AutoTokenizer, found, add_prefix_space=True)
-            config = _pretrained(AutoConfig, found)
+                tokenizer = AutoTokenizer.from_pretrained(**files, add_prefix_space=True)
+            config = AutoConfig.from_pretrained(**files)
             for name in ("num_hidden_layers", "encoder_layers"):
                 if hasattr(config, name):
                     setattr(config, name, layer)
-            encoder = _pretrained(AutoModel, found, config=config, dtype=torch.float32).eval()
+            encoder = AutoModel.from_pretrained(**files, config=config, dtype=torch.float32).eval()
             if config.is_encoder_decoder:
                 encoder = encoder.get_encoder()
             with torch.inference_mode():
@@ -105,21 +97,11 @@ def load(model: str, layer: int):
     except Exception as error:  # whatever transformers raises, it is the model's files that cannot be had
         raise UserError(f"bertscore.model={model}: cannot be loaded ({_first_line(error)})") from None
     if len(states) != layer + 1 or tokenizer.pad_token_id is None:
-        raise UserError(
-            f"bertscore.model={model}: cannot be cut at a layer or pads no text; choose BERT's or RoBERTa's kind"
-        )
+        raise UserError(f"bertscore.model={model}: cannot be cut at a layer, or pads no text; name an encoder")
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # transformers makes do with no file at all
+        raise UserError(f"bertscore.model={model}: its tokenizer has no vocabulary; name a folder with its files")
     tokenizer.model_max_length = _limit(encoder, tokenizer)
     return encoder, tokenizer
-
-
-def _pretrained(kind, found: str, **options):
-    """From the folder or the local cache; from the hub only what is not there, so that a cached model needs no hub."""
-    try:
-        return kind.from_pretrained(found, local_files_only=True, **options)
-    except OSError:
-        if Path(found).is_dir():
-            raise
-        return kind.from_pretrained(found, **options)
 
 
 def _limit(encoder, tokenizer) -> int:

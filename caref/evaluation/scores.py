@@ -68,9 +68,9 @@ def score(
         line["nbert"] = 100 * similarity
     explanations = [line["explanation"] for line in predictions]
     return {
-        "accuracy": 100 * _mean(line["right"] for line in predictions),
+        "accuracy": _mean(100 * line["right"] for line in predictions),
         "nbert": _mean(line["nbert"] for line in predictions),
-        "broken": 100 * _mean(line["broken"] for line in predictions),
+        "broken": _mean(100 * line["broken"] for line in predictions),
         "explanation_length": _mean(len(explanation.split()) for explanation in explanations),
         "distinct_1": distinct(explanations, 1),
         "distinct_2": distinct(explanations, 2),
