@@ -1,4 +1,8 @@
-"""python -m caref.tracking sync RESULTS [options of `wandb sync`]: upload the runs that tracker=wandb kept offline."""
+"""What tracker=wandb leaves to do: upload the runs that were kept offline, and make a report of them on W&B.
+
+python -m caref.tracking sync RESULTS [options of `wandb sync`]
+python -m caref.tracking compare --entity TEAM --project caref
+"""
 
 import argparse
 import subprocess
@@ -65,13 +69,22 @@ def _check_server() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m caref.tracking", description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(prog="python -m caref.tracking", description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     upload = commands.add_parser("sync", help="upload the runs that were kept offline")
-    upload.add_argument("results", type=Path)
+    upload.add_argument("results", type=Path, help="the folder of a job's results_dir; options go to `wandb sync`")
+    compare = commands.add_parser("compare", help="make a W&B report that compares signatures; needs the network")
+    compare.add_argument("--entity", required=True, help="team or user that owns the project")
+    compare.add_argument("--project", default="caref")
     arguments, options = parser.parse_known_args()
     with reported():
-        sys.exit(sync(arguments.results, options))
+        if arguments.command == "sync":
+            sys.exit(sync(arguments.results, options))
+        if options:
+            parser.error(f"unrecognized arguments: {' '.join(options)}")
+        from caref.tracking.comparison import save
+
+        print(save(arguments.project, arguments.entity))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ signature and split: telling of a split again replaces its run, offline and on t
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from caref.results import store
 from caref.results.labels import peft_label, reg_label
 from caref.results.summary import refusal, scores, summarise, trainable_percent
 from caref.tracking.offline import pending
-from caref.tracking.writing import Run, Writer
+from caref.tracking.writing import Run, Writer, say
 
 _COLUMNS = ("id", "source", "choices", "gold", "answer", "right", "explanations", "explanation", "nbert", "generation")
 _AGENT = ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
@@ -43,7 +42,7 @@ class WandbRuns:
         self._agent = {name: value for name in _AGENT if (value := os.environ.pop(name, None))}
         self._cell, self._description = cell.absolute(), dict(description)
         self._folder = self._cell / "wandb"
-        self._shown = cell
+        self._typed = cell
         project, entity = settings.project, settings.entity
         if self._agent:  # a sweep's runs must lie where the sweep does
             project, entity = os.environ.get("WANDB_PROJECT", project), os.environ.get("WANDB_ENTITY", entity)
@@ -68,16 +67,15 @@ class WandbRuns:
     def close(self) -> None:
         """Say how to upload what is offline."""
         if waiting := len(pending(self._folder)):
-            kept = f"{waiting} run{'s' * (waiting > 1)} kept offline in {self._shown / 'wandb'}"
-            _say(f"{kept}; to upload: python -m caref.tracking sync {self._shown.parent}")
+            kept = f"{waiting} run{'s' * (waiting > 1)} kept offline in {self._typed / 'wandb'}"
+            say(f"{kept}; to upload: python -m caref.tracking sync {self._typed.parent}")
 
     def _attempt(self, what: str, action, *arguments) -> bool:
         try:
             with store.claimed(self._folder, 0, wait=True):  # one writer at a time for a signature's runs
                 action(*arguments)
         except Exception as error:  # whatever it is, the record is on the disk and the job is worth more
-            told = " ".join(f"{type(error).__name__}: {error}".split())
-            _say(f"{what} is not tracked ({told}); the same line typed again tracks it")
+            say(f"{what} is not tracked ({type(error).__name__}: {error}); the same line typed again tracks it")
             return False
         return True
 
@@ -94,11 +92,12 @@ class WandbRuns:
             config={
                 **self._config("split"),
                 **{key: record[key] for key in ("split", "seed", "source")},
-                **{key: record["run"][key] for key in ("device", "precision", "versions")},
+                **{key: record["run"][key] for key in ("device", "precision", "versions", "finished")},
                 "history": "every step" if history else "not kept: told from the record of an earlier run",
             },
             summary={
-                **record["scores"],
+                **{metric: value for metric in record["scores"] for value in scores({split: record}, metric).values()},
+                **{f"training/{term}": mean for term, mean in record["training"].items()},
                 **{f"counts/{name}": count for name, count in record["counts"].items()},
                 **{f"seconds/{phase}": seconds for phase, seconds in record["run"]["seconds"].items()},
             },
@@ -162,10 +161,6 @@ class WandbRuns:
             "steps": len(run.history),
         }
         store.write_atomically(self._folder / "tracked" / f"{name}.json", json.dumps(told, indent=1).encode())
-
-
-def _say(line: str) -> None:
-    print(f"W&B: {line}", file=sys.stderr, flush=True)
 
 
 def _digest(content: Mapping) -> str:

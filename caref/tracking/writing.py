@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from caref.errors import UserError
 from caref.tracking.offline import check, runs_of
 
-_INIT_SECONDS, _FINISH_SECONDS = 30, 120  # for W&B's server to answer, and to take a run
+_ANSWER_SECONDS, _UPLOAD_SECONDS = 30, 120  # for W&B's server to answer, and to take a run
 
 
 @dataclass
@@ -47,12 +48,15 @@ class Writer:
     before it counts. What cannot be uploaded is kept offline, and so is everything after it.
 
     Raises:
-        UserError: where mode is online and there is no login.
+        UserError: where there is no wandb, or mode is online and there is no login.
     """
 
     def __init__(self, cell: Path, mode: str, project: str, entity: str | None):
         self._cell, self._mode, self._project, self._entity = cell, mode, project, entity
+        os.environ.pop("WANDB_SERVICE", None)  # a parent's, which may be gone or may go
         logging.raiseExceptions = False  # on a full disk wandb's debug log would fill the terminal with tracebacks
+        if find_spec("wandb") is None:
+            raise UserError("tracker=wandb: wandb is not installed; pip install wandb, or use tracker=none")
         if mode == "online":
             _login()
 
@@ -80,8 +84,7 @@ class Writer:
                 _remove(runs_of(folder, run.id) - earlier)
                 if mode == "online":
                     self._mode = "offline"
-                    told = " ".join(str(error).split())
-                    print(f"W&B: not online, runs are kept offline from here on ({told})", file=sys.stderr)
+                    say(f"not online, runs are kept offline from here on ({error})")
         else:
             raise failure
         _remove(earlier)
@@ -108,8 +111,8 @@ class Writer:
                 use_dot_wandb=False,
                 symlink=False,
                 sweep_id=run.sweep,
-                init_timeout=_INIT_SECONDS,
-                finish_timeout=_FINISH_SECONDS,
+                init_timeout=_ANSWER_SECONDS if mode == "online" else 90,
+                finish_timeout=_UPLOAD_SECONDS,
                 finish_timeout_raises=True,
                 # No code, no packages, nothing of the machine but what a record says of it.
                 save_code=False,
@@ -123,7 +126,7 @@ class Writer:
             ),
         )
         log = Path(opened.settings.sync_file)
-        if not log.is_relative_to(self._cell):  # wandb falls back to the system's temporary folder
+        if not log.resolve().is_relative_to(self._cell.resolve()):  # wandb falls back to the system's temporary folder
             raise PermissionError(f"{self._cell} cannot be written")
         for step, row in run.history.items():
             opened.log(row, step=step)
@@ -163,6 +166,11 @@ def _staged_in(folder: Path) -> Iterator[None]:
             del os.environ["WANDB_DATA_DIR"]
         else:
             os.environ["WANDB_DATA_DIR"] = before
+
+
+def say(line: str) -> None:
+    """One line beside a job's progress."""
+    print("W&B:", " ".join(line.split()), file=sys.stderr, flush=True)
 
 
 def _remove(folders: set[Path]) -> None:
