@@ -109,6 +109,8 @@ def run(job: DictConfig) -> dict[int, dict]:
     bench = Bench(planned)
     failures: dict[int, str] = {}
     taken = [index for index in planned.indices if index not in records]
+    if taken:
+        bench.set_up()
     with tracking(job.tracker, planned.cell, planned.description) as tracker:
         tracker.earlier(records.values())
         for wait in (False, True):
@@ -130,6 +132,13 @@ def run(job: DictConfig) -> dict[int, dict]:
         told = "; ".join(f"split {index}: {error}" for index, error in failures.items())
         raise SplitFailed(f"{len(failures)} of {len(planned.indices)} splits failed - {told}")
     return records
+
+
+def track(planned: Plan) -> None:
+    """Tell the job's tracker of its finished splits, without running any; what has been told is passed over."""
+    cell = store.read_cell(planned.cell)
+    with tracking(planned.job.tracker, planned.cell, planned.description) as tracker:
+        tracker.earlier(cell.records[index] for index in planned.indices if cell and index in cell.records)
 
 
 def _intact(cell: Path, index: int) -> dict | None:
@@ -196,6 +205,21 @@ class Bench:
 
         return objective.build(self.plan.job.reg)
 
+    def set_up(self) -> None:
+        """Load everything and put the trained part on once, so that what cannot be is refused before any split.
+
+        Raises:
+            UserError: where the scorer, the model or what is to be trained of it cannot be had.
+        """
+        from transformers.utils import logging
+
+        from caref.models.trained import trained_part
+
+        logging.disable_progress_bar()  # a job's own lines say how far it is
+        _ = self.objective, self.scorer
+        with trained_part(self.backbone, self.plan.job.peft, seed=0, total_steps=1):
+            pass
+
     def _tokens(self, examples: Sequence[Example]) -> list:
         """The examples in tokens, each tokenised once however many splits draw it."""
         from caref.data.batches import encode
@@ -225,7 +249,7 @@ class Bench:
 
         job = self.plan.job
         split = self.plan.sampler(index)
-        scorer, backbone = self.scorer, self.backbone  # what may be refused comes before any training
+        backbone = self.backbone
         train, evaluation = self._tokens(split.train), self._tokens(split.evaluation)
         total = training.steps(len(train), job.train.batch_size, job.train.epochs)
         seconds, history = {}, []
@@ -262,7 +286,7 @@ class Bench:
                 part.save(self.plan.cell / "trained" / f"{index:03d}")
             counts = part.counts
         began = time.monotonic()
-        scores, predictions = score(job.dataset.name, split.evaluation, generations, scorer)
+        scores, predictions = score(job.dataset.name, split.evaluation, generations, self.scorer)
         seconds["score"] = time.monotonic() - began
         record = {
             "split": index,
