@@ -211,6 +211,10 @@ class Bench:
         Raises:
             UserError: where the scorer, the model or what is to be trained of it cannot be had.
         """
+        from caref.evaluation import encoders
+
+        encoders.check(self.plan.job.bertscore.model, self.plan.job.bertscore.layer)  # before torch is imported
+
         from transformers.utils import logging
 
         from caref.models.trained import trained_part

@@ -15,6 +15,12 @@ ROOT = Path(__file__).parents[1]
 config.register()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory) -> None:
+    """Nothing of the user's cache is read or written: what the tests cache is made anew."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real releases: CAREF_DATA, or ../shared/data beside the checkout."""

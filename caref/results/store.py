@@ -29,6 +29,7 @@ import yaml
 
 from caref.errors import UserError
 
+_SEAL = b'{\n "checksum": "%s",'  # how a record's file begins; the checksum is of the same JSON without it
 _LEAST_FREE_BYTES = 1 << 20  # about what the records and predictions of a few splits take
 
 
@@ -125,7 +126,7 @@ def write_split(cell: Path, config: Mapping, record: Mapping, predictions: Seque
     Args:
         cell: RESULTS/<signature>.
         config: what config.yaml is to hold; written once a cell.
-        record: with the key "split"; gains "predictions_sha256" and "checksum".
+        record: with the key "split"; gains "predictions_sha256".
         predictions: one mapping an evaluated example, in the split's order.
 
     Returns:
@@ -138,8 +139,8 @@ def write_split(cell: Path, config: Mapping, record: Mapping, predictions: Seque
         write_atomically(cell / "config.yaml", yaml.safe_dump(dict(config), sort_keys=True).encode())
     write_atomically(predictions_path(cell, split), packed)
     record = {**record, "predictions_sha256": _digest(packed)}
-    record["checksum"] = _digest(_canonical(record))
-    write_atomically(_record_path(cell, split), json.dumps(record, indent=1, sort_keys=True).encode())
+    body = json.dumps(record, indent=1, sort_keys=True).encode()
+    write_atomically(_record_path(cell, split), _SEAL % _digest(body).encode() + body[1:])
     with suppress(FileNotFoundError):
         _failure_path(cell, split).unlink()
     return record
@@ -159,13 +160,11 @@ def write_failure(cell: Path, config: Mapping, split: int, seed: int, error: str
 
 
 def _parse_record(path: Path, content: bytes) -> dict:
-    try:
-        record = json.loads(content)
-        checksum = record.pop("checksum")
-    except (ValueError, KeyError, AttributeError, TypeError):
-        raise Damaged(f"{path}: not a whole record") from None
-    if checksum != _digest(_canonical(record)):
-        raise Damaged(f"{path}: its checksum does not fit its content")
+    rest = content[len(_SEAL % (b"0" * 64)) :]
+    if content[: -len(rest)] != _SEAL % _digest(b"{" + rest).encode():
+        raise Damaged(f"{path}: not whole, or not what was written: its checksum does not fit")
+    record = json.loads(content)
+    del record["checksum"]
     if record.get("split") != int(path.stem):
         raise Damaged(f"{path}: it is the record of split {record.get('split')}")
     return record
