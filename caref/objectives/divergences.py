@@ -84,7 +84,8 @@ def sced(log_p: Tensor, log_q: Tensor, alpha: float, beta: float) -> Tensor:
 
     Args:
         log_p, log_q: (..., V), as `log_probabilities` returns them.
-        alpha: >= 1. At alpha = 1 the absolute value has a kink where p = U; the subgradient taken there is 0.
+        alpha: >= 1. At alpha = 1 the absolute value has a kink where p = U; the subgradient taken there is 0
+            (where rounding puts p beside U, it is the slope of that side).
         beta: >= 0. beta = 0 leaves the last factor out, at p = 1 as well.
 
     Special case: alpha = 1, beta = 0 gives sum_v |p log(p / U)|. That is KL(P || U) only where every p >= U,

@@ -168,12 +168,11 @@ class CarefLoss(nn.Module):
         """
         shifts = not model.config.is_encoder_decoder
 
-        def compute_loss(
-            outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None
-        ) -> Tensor:
+        def compute_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
             logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
             if shifts:
-                logits, labels = logits[..., :-1, :], labels[..., 1:]
+                # The labels move, not the logits: a slice of those would be copied.
+                labels = nn.functional.pad(labels[..., 1:], (0, 1), value=self.ignore_index)
             return self(logits, labels.to(logits.device), count=num_items_in_batch).loss
 
         return compute_loss

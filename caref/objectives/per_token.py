@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from caref.objectives import divergences
+from caref.objectives import divergences, fused
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class PerToken:
     uniform: Tensor  # cross-entropy against the uniform distribution
     entropy: Tensor
     kl: Tensor  # KL to the uniform distribution
-    sced: Tensor | None  # None where no alpha and beta were given
+    sced: Tensor  # 0 where no alpha and beta were given
 
 
 def per_token(
@@ -28,40 +29,87 @@ def per_token(
 ) -> PerToken:
     """The terms of every position, before any mean.
 
+    float64 is computed by `reference`; every other dtype by the fused kernels, in float32, to its rounding.
+
     Args:
-        logits: (..., V), float64, or any other float dtype computed in float32.
+        logits: (..., V), any float dtype, V >= 2.
         labels: (...), int64, aligned with the logits; `ignore_index` where nothing is to be predicted.
         alpha, beta: SCED's exponents; without them SCED is left out.
 
     Raises:
-        ValueError: shapes that do not fit, or a label that is no word of the vocabulary.
+        ValueError: shapes that do not fit, or a label that is no word of the vocabulary. (On CUDA, where looking
+            would stall the device, such a label makes its position's cross-entropy NaN instead.)
     """
-    counted = _counted(logits, labels, ignore_index)
+    _check(logits, labels, ignore_index)
+    if logits.dtype == torch.float64:
+        return reference(logits, labels, alpha=alpha, beta=beta, ignore_index=ignore_index)
+    if logits.dtype not in (torch.float32, torch.bfloat16):
+        logits = logits.float()
+    rows = logits.reshape(-1, logits.shape[-1])
+    values = fused.row_terms(rows, labels.reshape(-1), alpha, beta, ignore_index)
+    return PerToken(*values.reshape(-1, *labels.shape).unbind(0))
+
+
+def per_token_from_hidden(
+    hidden: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    *,
+    alpha: float | None = None,
+    beta: float | None = None,
+    ignore_index: int = -100,
+) -> PerToken:
+    """`per_token` of the logits hidden @ weight.T, without ever holding all of them.
+
+    Args:
+        hidden: (..., D), float32 or bfloat16: the last hidden states, scaled as the model scales them.
+        weight: (V, D), the output matrix, in the same dtype. Gradients flow to whichever of the two asks for one.
+        labels: (...), int64.
+    """
+    _check(hidden[..., :1].expand(*hidden.shape[:-1], len(weight)), labels, ignore_index)
+    rows = hidden.reshape(-1, hidden.shape[-1])
+    values = fused.linear_row_terms(rows, weight, labels.reshape(-1), alpha, beta, ignore_index)
+    return PerToken(*values.reshape(-1, *labels.shape).unbind(0))
+
+
+def reference(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    alpha: float | None = None,
+    beta: float | None = None,
+    ignore_index: int = -100,
+) -> PerToken:
+    """What `per_token` computes, by the definitions of `divergences` and autograd: to read and to compare with."""
+    counted = labels != ignore_index
     # Rows are chosen first: whatever an ignored row holds, NaN included, it adds nothing and gets gradient 0.
     log_p, log_q = divergences.log_probabilities(logits[counted])
+    ce = -log_p.gather(-1, labels[counted].unsqueeze(-1)).squeeze(-1)
+    sced = torch.zeros_like(ce) if alpha is None else divergences.sced(log_p, log_q, alpha, beta)
 
     def spread(values: Tensor) -> Tensor:
         return values.new_zeros(labels.shape).masked_scatter(counted, values)
 
     return PerToken(
-        ce=spread(-log_p.gather(-1, labels[counted].unsqueeze(-1)).squeeze(-1)),
+        ce=spread(ce),
         uniform=spread(divergences.cross_entropy_to_uniform(log_p)),
         entropy=spread(divergences.entropy(log_p)),
         kl=spread(divergences.kl_to_uniform(log_p)),
-        sced=None if alpha is None else spread(divergences.sced(log_p, log_q, alpha, beta)),
+        sced=spread(sced),
     )
 
 
-def _counted(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
-    """(...) bool: where there is something to predict, once logits and labels are found to fit."""
+def _check(logits: Tensor, labels: Tensor, ignore_index: int) -> None:
     if logits.shape[:-1] != labels.shape:
         raise ValueError(
             f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} do not fit: "
             "labels must have the logits' shape without its last dimension"
         )
-    counted = labels != ignore_index
-    out_of_range = counted & ((labels < 0) | (labels >= logits.shape[-1]))
+    if logits.shape[-1] < 2:
+        raise ValueError("a vocabulary needs two words at least")
+    if labels.is_cuda:
+        return
+    out_of_range = (labels != ignore_index) & ((labels < 0) | (labels >= logits.shape[-1]))
     if out_of_range.any():
         word = labels[out_of_range][0].item()
         raise ValueError(f"label {word} is outside the vocabulary of {logits.shape[-1]} words")
-    return counted

@@ -84,7 +84,4 @@ def large_slope(logits, j, label, alpha, beta):
         return large(moved, label, alpha, beta)
 
     near, far = (at(1), at(-1)), (at(2), at(-2))
-    return {
-        name: (8 * (near[0][name] - near[1][name]) - (far[0][name] - far[1][name])) / (12 * step)
-        for name in TERMS
-    }
+    return {name: (8 * (near[0][name] - near[1][name]) - (far[0][name] - far[1][name])) / (12 * step) for name in TERMS}

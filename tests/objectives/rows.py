@@ -15,9 +15,7 @@ def hard_rows(size: int) -> dict[str, torch.Tensor]:
         "ordinary": noise,
         "peaked": noise * 8,
         "thousands": noise.clamp(-4, 4) * 2500,
-        "two peaks": torch.full((size,), -1e4, dtype=torch.float64).index_fill(
-            0, torch.tensor([0, size - 1]), 1e4
-        ),
+        "two peaks": torch.full((size,), -1e4, dtype=torch.float64).index_fill(0, torch.tensor([0, size - 1]), 1e4),
     }
     # One probability closer and closer to 1: to the last bit of a float, and far beyond it.
     for gap in (10, 20, 40, 100, 1000, 20000):

@@ -10,19 +10,17 @@ import torch.nn.functional as F
 from rows import hard_rows, masked_rows
 
 from caref.objectives.divergences import entropy, kl_to_uniform, log_probabilities, sced
-from caref.objectives.per_token import per_token
+from caref.objectives.per_token import reference
 
 ALPHAS = (1.0, 1.5, 2.0, 2.5, 4.0)
 BETAS = (0.0, 0.5, 1.0, 2.0)
-every_exponent = pytest.mark.parametrize(
-    ("alpha", "beta"), [(a, b) for a in ALPHAS for b in BETAS] + [(1.3, 0.01)]
-)
+every_exponent = pytest.mark.parametrize(("alpha", "beta"), [(a, b) for a in ALPHAS for b in BETAS] + [(1.3, 0.01)])
 
 
 def terms_and_slopes(logits, label, alpha, beta):
     """(value, gradient) of every term of one row, by name."""
     logits = logits.clone().requires_grad_()
-    terms = per_token(logits[None], torch.tensor([label]), alpha=alpha, beta=beta)
+    terms = reference(logits[None], torch.tensor([label]), alpha=alpha, beta=beta)
     for name in exact_terms.TERMS:
         value = getattr(terms, name).sum()
         (slope,) = torch.autograd.grad(value, logits, retain_graph=True)
@@ -62,9 +60,7 @@ def test_large_vocabularies_equal_80_bit_arithmetic(size, alpha, beta):
         label, top = 3, int(logits.argmax())
         exact = exact_terms.large(logits.numpy().astype(np.longdouble), label, alpha, beta)
         at = [top, label]
-        slopes = [
-            exact_terms.large_slope(logits.numpy().astype(np.longdouble), j, label, alpha, beta) for j in at
-        ]
+        slopes = [exact_terms.large_slope(logits.numpy().astype(np.longdouble), j, label, alpha, beta) for j in at]
         for name, value, slope in terms_and_slopes(logits, label, alpha, beta):
             assert_close(value, exact[name], (row, name))
             # The floor is what finite differences of 80-bit sums can tell.
@@ -80,7 +76,7 @@ def test_nothing_is_ever_nan_or_infinite(size, dtype, alpha, beta):
     rows["masked by the lowest number"] = masked_rows(size)["half masked"].clamp_min(torch.finfo(dtype).min)
     for row, logits in rows.items():
         logits = logits.to(dtype).requires_grad_()
-        terms = per_token(logits[None], torch.tensor([size // 2]), alpha=alpha, beta=beta)
+        terms = reference(logits[None], torch.tensor([size // 2]), alpha=alpha, beta=beta)
         for name in ("entropy", "kl", "sced") if "masked" in row else exact_terms.TERMS:
             value = getattr(terms, name)
             (slope,) = torch.autograd.grad(value.sum(), logits, retain_graph=True)
@@ -105,8 +101,8 @@ def test_bfloat16_is_float32_on_the_same_logits():
     labels = torch.randint(1000, (6,))
     for name in exact_terms.TERMS:
         ours, single = logits.clone().requires_grad_(), logits.float().requires_grad_()
-        value = getattr(per_token(ours, labels, alpha=2.0, beta=0.5), name)
-        expected = getattr(per_token(single, labels, alpha=2.0, beta=0.5), name)
+        value = getattr(reference(ours, labels, alpha=2.0, beta=0.5), name)
+        expected = getattr(reference(single, labels, alpha=2.0, beta=0.5), name)
         value.sum().backward()
         expected.sum().backward()
         assert value.dtype == torch.float32 and torch.equal(value, expected)

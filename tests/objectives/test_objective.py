@@ -116,6 +116,16 @@ def test_a_label_outside_the_vocabulary_is_refused(batch, label):
         CarefLoss()(batch.logits, batch.labels)
 
 
+def test_float32_and_bfloat16_are_float64_within_their_rounding(batch):
+    exact = CarefLoss()(batch.logits, batch.labels)
+    single = CarefLoss()(batch.logits.float(), batch.labels)
+    torch.testing.assert_close(single.loss.double(), exact.loss, rtol=1e-6, atol=0)
+    # On the same logits, bfloat16 is computed in float32.
+    logits = batch.logits.bfloat16()
+    half, single = CarefLoss()(logits, batch.labels), CarefLoss()(logits.float(), batch.labels)
+    assert half.loss.dtype == torch.float32 and torch.equal(half.loss, single.loss)
+
+
 def test_shapes_that_do_not_fit_are_refused(batch):
     with pytest.raises(ValueError, match="do not fit"):
         CarefLoss()(batch.logits[:, 1:], batch.labels)
@@ -171,9 +181,7 @@ def test_the_entropy_penalty_rewards_entropy(batch):
 
 def test_kl_alone_is_the_paper_objective_without_sced(batch):
     terms = build(reg("kl", "reg.lambda_kl=0.7"))(batch, batch.labels)
-    torch.testing.assert_close(
-        terms.loss, CarefLoss(lambda_sced=0, lambda_kl=0.7)(batch.logits, batch.labels).loss
-    )
+    torch.testing.assert_close(terms.loss, CarefLoss(lambda_sced=0, lambda_kl=0.7)(batch.logits, batch.labels).loss)
 
 
 @pytest.mark.parametrize("alpha", [1.01, 1.2, 1.5, 2.0, 3.0])
@@ -203,7 +211,5 @@ def test_the_public_name_needs_no_torch_until_used():
     import subprocess
     import sys
 
-    code = (
-        "import caref, sys; assert 'torch' not in sys.modules; caref.CarefLoss; assert 'torch' in sys.modules"
-    )
+    code = "import caref, sys; assert 'torch' not in sys.modules; caref.CarefLoss; assert 'torch' in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=CONF.parent)

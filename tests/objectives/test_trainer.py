@@ -24,9 +24,7 @@ def tiny_t5():
     from transformers import T5Config, T5ForConditionalGeneration
 
     shape = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "dropout_rate": 0.0}
-    model = T5ForConditionalGeneration(
-        T5Config(vocab_size=40, decoder_start_token_id=0, pad_token_id=0, **shape)
-    )
+    model = T5ForConditionalGeneration(T5Config(vocab_size=40, decoder_start_token_id=0, pad_token_id=0, **shape))
 
     def collate(examples):
         words = torch.nn.utils.rnn.pad_sequence([e["words"] for e in examples], batch_first=True)

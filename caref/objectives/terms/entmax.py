@@ -36,9 +36,7 @@ class Entmax:
         rows = output.logits[counted]
         losses = self._loss(rows if rows.dtype == torch.float64 else rows.float(), labels[counted])
         return {
-            "entmax": Term(
-                losses.new_zeros(labels.shape).masked_scatter(counted, losses), 1.0, supervised=True
-            ),
+            "entmax": Term(losses.new_zeros(labels.shape).masked_scatter(counted, losses), 1.0, supervised=True),
             "ce": Term(at.ce, 0.0, supervised=True),
         }
 
