@@ -110,14 +110,19 @@ def _adalora(model: "PreTrainedModel", peft: "Peft", total_steps: int) -> "PeftC
         raise UserError(
             f"peft.warmup={peft.warmup}: with peft.settle={peft.settle} it leaves no step for ranks to fall"
         )
+    settle = int(peft.settle * total_steps)
+    if total_steps - settle < 2:  # importance has to be measured on a step before the last fall
+        raise UserError(
+            f"peft={peft.name}: a run of {total_steps} steps is too short for ranks to fall before "
+            f"peft.settle={peft.settle} of it; raise train.epochs"
+        )
     return AdaLoraConfig(
         **_on_linears(model, peft),
         init_r=peft.init_r,
         target_r=peft.target_r,
         total_step=total_steps,
-        # Rounded down, so that every run of at least one step has a step on which the last ranks fall.
-        tinit=int(peft.warmup * total_steps),
-        tfinal=int(peft.settle * total_steps),
+        tinit=int(peft.warmup * total_steps),  # rounded down, as `settle` is, so that the two leave a step between them
+        tfinal=settle,
         deltaT=peft.interval,
         orth_reg_weight=peft.orthogonality,
     )

@@ -71,9 +71,11 @@ def load(model: DictConfig | Model, device: str | torch.device = "cpu", dtype: t
         config = shapes.configuration(model)
         _prepare(config, model, dtype)
         network = shapes.with_random_weights(config).to(dtype)
+        tokenizer = _tokenizer(model, None)
     else:
-        network = _pretrained(model, dtype)
-    tokenizer = _tokenizer(model)
+        files = _files(model.path, model.revision, "model.path")
+        network = _pretrained(model, files, dtype)
+        tokenizer = _tokenizer(model, files)
     _fit(network, tokenizer, model)
     return Backbone(model.name, network.to(device).eval(), tokenizer)
 
@@ -90,22 +92,43 @@ def _prepare(config: "PreTrainedConfig", model: Model, dtype: torch.dtype) -> No
         shapes.set_dropout(config, model.dropout)
 
 
-def _pretrained(model: Model, dtype: torch.dtype) -> "PreTrainedModel":
+def _pretrained(model: Model, files: "_Files", dtype: torch.dtype) -> "PreTrainedModel":
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    config = shapes.read(model)
-    _prepare(config, model, dtype)
-    family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    path, options = _files(model.path, model.revision, "model.path")
+    path, options = files
     try:
+        config = AutoConfig.from_pretrained(path, **options)
+        _prepare(config, model, dtype)
+        family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         return family.from_pretrained(path, config=config, dtype=dtype, **options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"model.path={model.path}: its weights cannot be loaded: {error}") from None
+        raise UserError(f"model.path={model.path}: cannot be loaded: {error}") from None
 
 
-def _files(path: str, revision: str | None, key: str) -> tuple[str, dict]:
-    """What `from_pretrained` is to be called with."""
+def _tokenizer(model: Model, files: "_Files | None") -> "PreTrainedTokenizerBase":
+    from transformers import AutoTokenizer, ByT5Tokenizer
+
+    if model.tokenizer == BYTE:
+        return ByT5Tokenizer()
+    if model.tokenizer is not None:
+        files = _files(model.tokenizer, None, "model.tokenizer")
+    elif files is None:
+        raise UserError(
+            "model.tokenizer: missing, and model.path names no files to take it from; tokenizer=byte needs none"
+        )
+    path, options = files
+    try:
+        return AutoTokenizer.from_pretrained(path, **options)
+    except (OSError, ValueError, KeyError) as error:
+        named = f"model.tokenizer={model.tokenizer}" if model.tokenizer else f"model.path={model.path}"
+        raise UserError(f"{named}: holds no tokenizer that can be read: {error}") from None
+
+
+_Files = tuple[str, dict[str, object]]  # what `from_pretrained` is to be called with
+
+
+def _files(path: str, revision: str | None, key: str) -> _Files:
     match locate(path, revision, key):
         case Folder(folder):
             return str(folder), {}
@@ -115,23 +138,6 @@ def _files(path: str, revision: str | None, key: str) -> tuple[str, dict]:
             return str(unpacked(file)), {}
         case Hub(id, revision, cached):
             return id, {"revision": revision, "local_files_only": cached}
-
-
-def _tokenizer(model: Model) -> "PreTrainedTokenizerBase":
-    from transformers import AutoTokenizer, ByT5Tokenizer
-
-    if model.tokenizer == BYTE:
-        return ByT5Tokenizer()
-    if model.tokenizer is None and model.path is None:
-        raise UserError(
-            "model.tokenizer: missing, and model.path names no files to take it from; tokenizer=byte needs none"
-        )
-    key, path = ("model.tokenizer", model.tokenizer) if model.tokenizer else ("model.path", model.path)
-    path, options = _files(path, model.revision if path == model.path else None, key)
-    try:
-        return AutoTokenizer.from_pretrained(path, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{key}={path}: holds no tokenizer that can be read: {error}") from None
 
 
 def _fit(network: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", model: Model) -> None:

@@ -6,6 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import torch
+
 from caref.errors import UserError
 from caref.models.shapes import assembled, clean
 
@@ -59,8 +61,9 @@ def _unpack(file: Path, folder: Path) -> None:
         quantised = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name)
     except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
         raise UserError(f"{file}: cannot be read as a GGUF language model: {error}") from None
-    plain = assembled(clean(quantised.config))
-    plain.load_state_dict(quantised.state_dict())
+    with torch.device("meta"):
+        plain = assembled(clean(quantised.config))
+    plain.load_state_dict(quantised.state_dict(), assign=True)
     plain.generation_config = quantised.generation_config
     plain.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -112,6 +112,8 @@ def load_trained(backbone: Backbone, folder: Path | str) -> Iterator[nn.Module]:
             finally:
                 _take_off(adapted)
         elif (folder / DESCRIPTION).is_file():
+            # What requires gradients is as it was in training: PyTorch chooses its kernels by it, even under no_grad.
+            model.requires_grad_(False)
             with _in_place(model, _read(model, folder)):
                 yield model.eval()
         else:
@@ -125,7 +127,7 @@ def count(model: "PreTrainedModel", peft: "Peft") -> Counts:
         UserError: as `trained_part` does.
     """
     backbone = Backbone(model.config.model_type, model, tokenizer=None)
-    with torch.device(model.device), trained_part(backbone, peft, seed=0, total_steps=1) as part:
+    with torch.device(model.device), trained_part(backbone, peft, seed=0, total_steps=100) as part:
         return part.counts
 
 
@@ -182,7 +184,7 @@ def _sparse(backbone: Backbone, peft: "Peft") -> Iterator[SparsePart]:
     model = backbone.model
     total = sum(parameter.numel() for parameter in model.parameters())
     own = dict(model.named_parameters())
-    fresh = {name: nn.Parameter(own[name].detach().float().clone()) for name in variants.parameters(model, peft)}
+    fresh = {name: nn.Parameter(_precise(own[name]).clone()) for name in variants.parameters(model, peft)}
     counts = Counts(sum(parameter.numel() for parameter in fresh.values()), total)
     description = {"model": backbone.name, "peft": peft.name, "method": peft.method, "trainable": counts.trainable}
     model.requires_grad_(False)
@@ -222,7 +224,7 @@ def _in_place(model: nn.Module, fresh: Mapping[str, nn.Parameter]) -> Iterator[N
             places.append((module, name, parameter))
             if id(parameter) not in by_own:
                 # A trained weight's frozen neighbour (a norm's bias) has to be of its type: CPU kernels mix no types.
-                by_own[id(parameter)] = nn.Parameter(parameter.detach().float(), requires_grad=False)
+                by_own[id(parameter)] = nn.Parameter(_precise(parameter), requires_grad=False)
     for module, name, parameter in places:
         setattr(module, name, by_own[id(parameter)])
     try:
@@ -230,6 +232,11 @@ def _in_place(model: nn.Module, fresh: Mapping[str, nn.Parameter]) -> Iterator[N
     finally:
         for module, name, parameter in places:
             setattr(module, name, parameter)
+
+
+def _precise(parameter: nn.Parameter) -> torch.Tensor:
+    """In float32, or in what is more precise still."""
+    return parameter.detach().to(torch.promote_types(parameter.dtype, torch.float32))
 
 
 @contextmanager
@@ -262,4 +269,4 @@ def _read(model: nn.Module, folder: Path) -> dict[str, nn.Parameter]:
     for name, tensor in saved.items():
         if name not in own or own[name].shape != tensor.shape:
             raise UserError(f"{folder / WEIGHTS}: {name} {tuple(tensor.shape)} is no parameter of this model")
-    return {name: nn.Parameter(tensor.to(own[name].device), requires_grad=False) for name, tensor in saved.items()}
+    return {name: nn.Parameter(tensor.to(own[name].device)) for name, tensor in saved.items()}
