@@ -328,14 +328,14 @@ def validate(job: DictConfig) -> None:
     Raises:
         UserError: one line that names the key, its value and what it may be.
     """
-    missing = sorted(key for key in OmegaConf.missing_keys(job) if not key.startswith("hydra."))
-    if missing:
+    values = _values(job)
+    if missing := sorted(key for key, value in values.items() if value == MISSING):
         raise UserError(f"{missing[0]} has no value; give it one")
     if job.train.precision == "fp16":
         raise UserError("train.precision=fp16: T5 overflows in float16; use bf16, fp32 or auto")
     for bounds, holds, mend in _RULES:
         for key, bound in bounds.items():
-            value = OmegaConf.select(job, key)
+            value = values.get(key)
             unbounded = isinstance(value, float) and not math.isfinite(value)
             if value is not None and (unbounded or not holds(value, bound)):
                 raise UserError(f"{key}={value}: {mend.format(_listed(bound))}")
@@ -353,6 +353,19 @@ def validate(job: DictConfig) -> None:
         raise UserError(
             f"source.root={job.source.root}: the demo data is made, not read; use source=files or drop it"
         )
+
+
+def _values(job: DictConfig) -> dict[str, object]:
+    """Every value of a job by its dotted key; asked of OmegaConf at once, since a sweep asks it of every cell."""
+    flat: dict[str, object] = {}
+    open_nodes = list(OmegaConf.to_container(job, resolve=True).items())
+    while open_nodes:
+        key, value = open_nodes.pop()
+        if isinstance(value, dict):
+            open_nodes += [(f"{key}.{name}", child) for name, child in value.items()]
+        else:
+            flat[key] = value
+    return flat
 
 
 def _listed(bound: object) -> str:

@@ -87,7 +87,7 @@ class Composer:
     def __init__(self, master: DictConfig, context: HydraContext):
         self._master, self._loader = master, context.config_loader
         self._parser = OverridesParser.create(config_loader=self._loader)
-        self._parsed: dict[str, Override] = {}
+        self._values: dict[str, Override | None] = {}
         self._composed: dict[Overrides, DictConfig] = {}
 
     def __call__(self, overrides: Overrides) -> DictConfig:
@@ -96,14 +96,14 @@ class Composer:
         Raises:
             ConfigCompositionException: where the overrides make none.
         """
-        values = [override for override in overrides if self._is_value(override)]
-        choices = tuple(override for override in overrides if override not in values)
+        values = [value for override in overrides if (value := self._value(override))]
+        choices = tuple(override for override in overrides if not self._value(override))
         if choices not in self._composed:
             self._composed[choices] = self._by_hydra(choices)
         job = deepcopy(self._composed[choices])
         try:
-            for override in map(self._parse, values):
-                OmegaConf.update(job, override.key_or_group, override.value(), merge=True)
+            for value in values:
+                OmegaConf.update(job, value.key_or_group, value.value(), merge=True)
         except OmegaConfBaseException:
             return self._by_hydra(overrides)  # it says better what is wrong
         return job
@@ -114,14 +114,12 @@ class Composer:
             del job["hydra"]
         return job
 
-    def _parse(self, override: str) -> Override:
-        if override not in self._parsed:
-            self._parsed[override] = self._parser.parse_override(override)
-        return self._parsed[override]
-
-    def _is_value(self, override: str) -> bool:
-        """Whether it sets a key of the job that is there, and chooses or adds nothing."""
-        parsed = self._parse(override)
-        changes = not (parsed.is_add() or parsed.is_force_add() or parsed.is_delete())
-        group = parsed.package is not None or self._loader.get_group_options(parsed.key_or_group)
-        return changes and not group and not parsed.key_or_group.startswith("hydra.")
+    def _value(self, override: str) -> Override | None:
+        """The override, where all that it does is set a key of the job that is there."""
+        if override not in self._values:
+            parsed = self._parser.parse_override(override)
+            key = parsed.key_or_group
+            changes = not (parsed.is_add() or parsed.is_force_add() or parsed.is_delete())
+            group = parsed.package is not None or self._loader.get_group_options(key)
+            self._values[override] = parsed if changes and not group and not key.startswith("hydra.") else None
+        return self._values[override]
