@@ -136,9 +136,11 @@ def run(job: DictConfig) -> dict[int, dict]:
 
 def track(planned: Plan) -> None:
     """Tell the job's tracker of its finished splits, without running any; what has been told is passed over."""
-    cell = store.read_cell(planned.cell)
+    if planned.job.tracker.name == "none":
+        return
+    records = {index: record for index in planned.indices if (record := _intact(planned.cell, index)) is not None}
     with tracking(planned.job.tracker, planned.cell, planned.description) as tracker:
-        tracker.earlier(cell.records[index] for index in planned.indices if cell and index in cell.records)
+        tracker.earlier(records.values())
 
 
 def _intact(cell: Path, index: int) -> dict | None:

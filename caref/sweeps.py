@@ -41,10 +41,14 @@ def sweep(
             print(forecast.told(plans))
             return []
         titles = _titles([overrides for _, overrides in planned])
+        left = [_left(plan) for plan in plans]
+        for plan, splits in zip(plans, left, strict=True):
+            if len(splits) < len(plan.indices):
+                jobs.track(plan)  # no job is launched for what is finished
         launched = [
             (f"{title} splits={part}".strip(), (*overrides, *([f"splits='{part}'"] if shards > 1 else [])))
-            for (plan, overrides), title in zip(planned, titles, strict=True)
-            for part in _dealt(_left(plan), shards)
+            for (_, overrides), title, splits in zip(planned, titles, left, strict=True)
+            for part in _dealt(splits, shards)
         ]
         returns = launch([overrides for _, overrides in launched], initial_job_idx=0) if launched else []
     failures = [

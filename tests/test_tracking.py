@@ -15,7 +15,7 @@ import yaml
 from omegaconf import OmegaConf
 from wandb.util import get_core_path
 
-from caref import config, jobs
+from caref import config, jobs, sweeps
 from caref.config import described
 from caref.errors import UserError
 from caref.results import every_cell, store
@@ -472,8 +472,10 @@ def test_a_job_tells_of_what_it_trained_and_its_second_run_of_nothing_more(compo
     small = ("dataset.train_size=6", "dataset.eval_size=6", "train.epochs=2", "evaluation.max_new_tokens=4")
     chosen = (*small, "model=tiny_t5", "source=demo", "bertscore=minilm", f"results_dir={tmp_path}")
     jobs.run(composed(*chosen, "splits=0"))
-    records = jobs.run(composed(*chosen, "splits=0:2", "tracker=wandb"))
+    sweeps.sweep([(*chosen, "splits=0", "tracker=wandb")], lambda cell: composed(*cell), pytest.fail, shards=1)
     (cell,) = [found for found in tmp_path.iterdir() if found.is_dir()]
+    assert held(cell).keys() == {f"{cell.name}-000", f"{cell.name}-summary"}
+    records = jobs.run(composed(*chosen, "splits=0:2", "tracker=wandb"))
     runs = held(cell)
     assert runs.keys() == {f"{cell.name}-{end}" for end in ("000", "001", "summary")}
     assert not any("train/loss" in row["item"] for row in of_kind(runs[f"{cell.name}-000"], "history"))
@@ -483,9 +485,7 @@ def test_a_job_tells_of_what_it_trained_and_its_second_run_of_nothing_more(compo
     assert records[1]["training"]["loss"] == pytest.approx(sum(losses[2:]) / 2)  # the mean of the last epoch
     assert {"train/ce", "train/sced", "train/kl"} <= rows[0].keys()
     assert final(runs[f"{cell.name}-001"])["predictions.nrows"] == 6
-    again = composed(*chosen, "splits=0:2", "tracker=wandb")
-    jobs.run(again)
-    jobs.track(jobs.plan(again))
+    jobs.run(composed(*chosen, "splits=0:2", "tracker=wandb"))
     assert held(cell) == runs
 
 

@@ -164,8 +164,6 @@ class WandbRuns:
 
 
 def _digest(content: Mapping) -> str:
-    """Of a record, the same as it was written and as it is read."""
-    content = {key: value for key, value in content.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
