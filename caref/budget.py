@@ -42,7 +42,7 @@ def composed(model: str, pefts: Sequence[str] | None = None) -> tuple["Model", d
         pefts: choices of conf/peft, or None for all.
 
     Raises:
-        UserError: if a choice of conf/peft does not exist.
+        UserError: if the model or a choice of conf/peft does not exist.
     """
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
@@ -60,8 +60,19 @@ def composed(model: str, pefts: Sequence[str] | None = None) -> tuple["Model", d
     with initialize_config_dir(str(CONF), version_base="1.3"):
         of_choice = {choice: compose(f"peft/{choice}").peft for choice in chosen}
         named = compose("config", [f"model={model}"]).model if model in choices("model") else None
+    if named is None:
+        _refuse_unless_found(model)
     of_choice = {choice: OmegaConf.to_object(peft) for choice, peft in of_choice.items()}
     return OmegaConf.to_object(named) if named else config.Model(name=model, path=model), of_choice
+
+
+def _refuse_unless_found(model: str) -> None:
+    from caref.models.checkpoints import locate
+
+    try:
+        locate(model, key="MODEL")
+    except UserError as error:
+        raise UserError(f"{error}; conf/model offers {', '.join(choices('model'))}") from None
 
 
 def choices(group: str) -> list[str]:

@@ -25,6 +25,7 @@ class Backbone:
     name: str
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
+    dtype: torch.dtype = torch.float32  # of its own weights, whatever a split puts in their places
 
     @property
     def encoder_decoder(self) -> bool:
@@ -33,10 +34,6 @@ class Backbone:
     @property
     def device(self) -> torch.device:
         return self.model.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.model.dtype
 
     def autocast(self) -> AbstractContextManager:
         """What a bfloat16 backbone computes under, in training and in generation, since trained parts are float32.
@@ -77,7 +74,7 @@ def load(model: DictConfig | Model, device: str | torch.device = "cpu", dtype: t
         network = _pretrained(model, files, dtype)
         tokenizer = _tokenizer(model, files)
     _fit(network, tokenizer, model)
-    return Backbone(model.name, network.to(device).eval(), tokenizer)
+    return Backbone(model.name, network.to(device).eval(), tokenizer, dtype)
 
 
 def typed(model: DictConfig | Model) -> Model:

@@ -62,6 +62,7 @@ def test_a_sparse_variant_trains_exactly_its_parameters(model, choice, dtype, ba
         train(backbone, part)
         moved = {name for name in names if not torch.equal(part.model.get_parameter(name).to(dtype), before[name])}
         assert {parameter.dtype for parameter in part.parameters} == {torch.float32}
+    assert all(same(tensor, before[name]) for name, tensor in backbone.model.state_dict().items())
     assert moved == {name for name in names if re.fullmatch(SPARSE[model, choice], name)}
     assert part.counts.trainable == sum(before[name].numel() for name in moved)
 
@@ -78,16 +79,16 @@ def test_an_adapter_trains_itself_and_no_weight_of_the_model(model, choice, dtyp
         moved = [not torch.equal(now, then) for now, then in zip(part.parameters, first, strict=True)]
         assert {parameter.dtype for parameter in part.parameters} == {torch.float32}
         assert all(same(parameter, before[name]) for name, parameter in own.items())
+    assert all(same(tensor, before[name]) for name, tensor in backbone.model.state_dict().items())
     # What AdaLoRA has left no rank stands still.
     assert all(moved) or (choice == "adalora" and any(moved))
     assert part.counts.trainable == sum(parameter.numel() for parameter in first)
     assert part.counts.total == part.counts.trainable + sum(parameter.numel() for parameter in own.values())
 
 
-@pytest.mark.parametrize("dtype", PRECISIONS, ids=("fp32", "bf16"))
 @pytest.mark.parametrize(("model", "choice"), EVERY)
-def test_after_a_split_the_backbone_is_as_before(model, choice, dtype, backbone, peft, train, generate):
-    backbone = backbone(model, dtype)
+def test_after_a_split_the_backbone_is_as_before(model, choice, backbone, peft, train, generate):
+    backbone = backbone(model)
     tensors, attributes = bits(backbone.model), dict(vars(backbone.model))
     modules = {name: id(module) for name, module in backbone.model.named_modules()}
     parameters = {name: id(parameter) for name, parameter in backbone.model.named_parameters(remove_duplicate=False)}
@@ -161,6 +162,14 @@ def test_a_tied_weight_is_trained_in_both_its_places(backbone, peft, train):
         assert len(part.parameters) == len(list(part.model.parameters()))
 
 
+@pytest.mark.parametrize("choice", ("base", "aq", "lora_r4"))
+def test_a_bfloat16_backbone_computes_in_bfloat16_whatever_is_trained(choice, backbone, peft, texts):
+    backbone = backbone("tiny_llama", torch.bfloat16)
+    with trained_part(backbone, peft(choice), seed=7004, total_steps=4) as part, backbone.autocast():
+        assert part.model(input_ids=texts[0]).logits.dtype is torch.bfloat16
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing")
 def test_adapters_are_saved_in_pefts_own_format(backbone, peft, train, generate, tmp_path):
     trained, other = backbone("tiny_t5"), backbone("tiny_t5")
     with trained_part(trained, peft("lora_r4"), seed=7004, total_steps=4) as part:
