@@ -20,7 +20,7 @@ from caref.objectives import fused_chunked, fused_cpu
 TERMS = ("ce", "uniform", "entropy", "kl", "sced")
 
 # How many logits are held at once when they are computed from hidden states.
-_LOGITS_HELD = 2**22
+_LOGITS_HELD = 2**21
 
 
 def row_terms(

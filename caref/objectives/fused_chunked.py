@@ -1,6 +1,6 @@
 """The fused objective in PyTorch alone, a few rows at a time: for machines without a C++ compiler or Triton.
 
-The closed form that `fused_cpu.cpp` explains, with operations in place on as many rows as stay in cache.
+The closed form that `fused_cpu.cpp` explains, with operations in place on a few rows.
 """
 
 import math
@@ -8,8 +8,8 @@ import math
 import torch
 from torch import Tensor
 
-# A few buffers of this many floats fit in a core's second-level cache.
-_CHUNK = 2**18
+# Floats a buffer, of which there are a few: small beside the logits, large beside the cost of starting an operation.
+_CHUNK = 2**19
 
 
 def forward(
