@@ -8,6 +8,7 @@ its schema in its defaults list and fills it in.
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -387,10 +388,15 @@ def signature(job: DictConfig, fingerprint: str) -> str:
     Returns:
         12 hexadecimal digits.
     """
-    material = {"fingerprint": fingerprint}
+    return signature_of(described(job, fingerprint))
+
+
+def signature_of(description: Mapping) -> str:
+    """The same of what `described` says of a job."""
+    material = {"fingerprint": description["fingerprint"]}
     for part in _PARTS:
-        values = OmegaConf.to_container(job[part], resolve=True)
-        material[part] = {key: value for key, value in values.items() if key not in _IMMATERIAL.get(part, ())}
+        immaterial = _IMMATERIAL.get(part, ())
+        material[part] = {key: value for key, value in description[part].items() if key not in immaterial}
     if material["model"]["path"] is not None:
         del material["model"]["config"]  # a described shape; the weights' own is at the path
     return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()[:12]

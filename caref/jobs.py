@@ -16,7 +16,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from caref.config import described, signature
+from caref.config import described, signature_of
 from caref.data import sources, splits
 from caref.data.examples import Example, fingerprint
 from caref.data.prompts import text
@@ -38,6 +38,7 @@ class Plan:
         sampler: draws a split's examples.
         source: files, hub or demo; what `auto` came to.
         fingerprint: of the examples it draws from.
+        description: what config.yaml of its cell holds.
         signature: of everything that can change a number.
     """
 
@@ -46,6 +47,7 @@ class Plan:
     sampler: Callable[[int], splits.Split]
     source: str
     fingerprint: str
+    description: dict
     signature: str
 
     @property
@@ -58,11 +60,6 @@ class Plan:
         """What a person calls it."""
         job = self.job
         return f"{job.model.name} {job.peft.name} {job.reg.name} {job.dataset.name}"
-
-    @cached_property
-    def description(self) -> dict:
-        """What config.yaml of its cell holds."""
-        return described(self.job, self.fingerprint)
 
 
 def plan(job: DictConfig) -> Plan:
@@ -81,7 +78,8 @@ def plan(job: DictConfig) -> Plan:
         job.source.name,
         job.source.root,
     )
-    return Plan(job, indices, sampler, source, mark, signature(job, mark))
+    description = described(job, mark)
+    return Plan(job, indices, sampler, source, mark, description, signature_of(description))
 
 
 @cache  # the cells of a sweep share their datasets

@@ -4,8 +4,8 @@ Hydra finds its plugins in packages named hydra_plugins on the import path; run.
 """
 
 import os
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -78,17 +78,19 @@ def _alternatives(override: Override) -> list[str]:
 
 
 class Composer:
-    """Composes the cells of a sweep as Hydra does, in a fraction of the time.
+    """Composes the cells of a sweep as Hydra does, in a fraction of the time: Hydra takes a tenth of a second a cell.
 
-    Hydra composes once for each choice of groups, which takes it some hundredths of a second; a cell that differs from
-    another only in values of keys gets a copy with these values set.
+    Hydra composes the first cell, and once more for each choice (peft=lora_r4) that another cell makes in its place.
+    Such a choice changes some parts of the job. Cells that make several take the parts from there; where two choices
+    change the same part, Hydra composes the cell. Values of keys (reg.alpha=2) are set on a copy.
     """
 
     def __init__(self, master: DictConfig, context: HydraContext):
         self._master, self._loader = master, context.config_loader
         self._parser = OverridesParser.create(config_loader=self._loader)
         self._values: dict[str, Override | None] = {}
-        self._composed: dict[Overrides, DictConfig] = {}
+        self._composed: dict[Overrides, bytes] = {}  # pickled: to load one is the fastest way to a copy
+        self._first: Overrides | None = None
 
     def __call__(self, overrides: Overrides) -> DictConfig:
         """The job of one cell.
@@ -97,15 +99,40 @@ class Composer:
             ConfigCompositionException: where the overrides make none.
         """
         values = [value for override in overrides if (value := self._value(override))]
-        choices = tuple(override for override in overrides if not self._value(override))
-        if choices not in self._composed:
-            self._composed[choices] = self._by_hydra(choices)
-        job = deepcopy(self._composed[choices])
+        job = self._chosen(tuple(override for override in overrides if not self._value(override)))
         try:
             for value in values:
                 OmegaConf.update(job, value.key_or_group, value.value(), merge=True)
         except OmegaConfBaseException:
             return self._by_hydra(overrides)  # it says better what is wrong
+        return job
+
+    def _chosen(self, choices: Overrides) -> DictConfig:
+        """The job of these choices, a copy."""
+        self._first = self._first or choices
+        if choices not in self._composed:
+            job = self._assembled(choices) if len(choices) == len(self._first) else None
+            self._composed[choices] = pickle.dumps(job or self._by_hydra(choices))
+        return pickle.loads(self._composed[choices])
+
+    def _assembled(self, choices: Overrides) -> DictConfig | None:
+        """The first cell with the parts that other choices than its own change.
+
+        None where there is one such choice or none, or where two change the same part.
+        """
+        others = [place for place, choice in enumerate(choices) if choice != self._first[place]]
+        if len(others) < 2:
+            return None
+        job, first = self._chosen(self._first), self._chosen(self._first)
+        changed: set[str] = set()
+        for place in others:
+            single = self._chosen((*self._first[:place], choices[place], *self._first[place + 1 :]))
+            parts = _differing(first, single)
+            if parts & changed:
+                return None
+            for part in parts:
+                job[part] = single[part]
+            changed |= parts
         return job
 
     def _by_hydra(self, overrides: Overrides) -> DictConfig:
@@ -123,3 +150,12 @@ class Composer:
             group = parsed.package is not None or self._loader.get_group_options(key)
             self._values[override] = parsed if changes and not group and not key.startswith("hydra.") else None
         return self._values[override]
+
+
+def _differing(one: DictConfig, other: DictConfig) -> set[str]:
+    """The parts in which two jobs differ, in content or in kind."""
+    contents = [OmegaConf.to_container(job, resolve=False) for job in (one, other)]
+    kinds = [{part: OmegaConf.get_type(job, part) for part in job} for job in (one, other)]
+    return {
+        part for part in {*one, *other} if any(said[0].get(part) != said[1].get(part) for said in (contents, kinds))
+    }
