@@ -5,16 +5,15 @@ A figure whose data is not there is not drawn; the line that says so is returned
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from caref.results import drawing, paper
 from caref.results.drawing import INK, SERIES, Figure
-from caref.results.every_cell import MEASURES, Line, lines
-from caref.results.store import Cell
+from caref.results.every_cell import MEASURES, Line
 from caref.results.summary import Summary
 from caref.results.table1 import AVERAGE, Table
 
+_FEW = 24  # cells that one figure shows side by side
 _DEEP = 8.0  # points: a row this far below the others would flatten them, and is named at the foot instead
 
 
@@ -222,22 +221,11 @@ def _rectangle(*place: Any, **look: Any) -> Any:
     return Rectangle(*place, **look)
 
 
-def comparison_figure(cells: Sequence[Cell], path: str | Path) -> Path:
-    """Accuracy and nBERT of each cell side by side, mean ± standard deviation, as one PNG.
-
-    Args:
-        cells: any, each becomes a line of both panels; refused and empty ones are left out.
-        path: of the PNG; its folder must exist.
-
-    Returns:
-        The path written.
-
-    Raises:
-        ValueError: where no cell has both scores.
-    """
-    shown = [line for line in lines(cells) if {"accuracy", "nbert"} <= line.summaries.keys()]
-    if not shown:
-        raise ValueError("no cell has accuracy and nBERT")
+def comparison(lines: Sequence[Line]) -> Figure | str:
+    """Accuracy and nBERT of each cell side by side, mean ± standard deviation; only of as many as a page shows well."""
+    shown = [line for line in lines if {"accuracy", "nbert"} <= line.summaries.keys()]
+    if not 0 < len(shown) <= _FEW:
+        return f"Cells side by side: drawn for 1 to {_FEW} cells with accuracy and nBERT, here are {len(shown)}"
     several = len({line.model for line in shown}) > 1
     names = [
         " · ".join(
@@ -269,9 +257,8 @@ def comparison_figure(cells: Sequence[Cell], path: str | Path) -> Path:
         n = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         demo = any("demo" in line.source for line in shown)
         models = ", ".join(sorted({line.model for line in shown}))
-        says = f"{models}; mean ± standard deviation over n = {n} splits"
-        plot.suptitle(f"{says}; demo data, not the paper's datasets" if demo else says, fontsize=10)
         if demo:
             drawing.watermark(plot)
-        Path(path).write_bytes(drawing.png(plot))
-    return Path(path)
+        data = "Demo data, not the paper's datasets. " if demo else ""
+        caption = f"{data}{models}; mean ± standard deviation over n = {n} splits."
+        return drawing.finished(plot, "cells", "Cells side by side", caption)

@@ -28,7 +28,7 @@ class Setup:
 class Findings:
     setups: list[Setup]
     printed: list[Verdict]  # the claims, read off the paper's own table
-    grid: Figure | str  # Figure 1d, or why there is none
+    across: list[Figure | str]  # Figure 1d and the cells side by side, or why there is none
     lines: list[Line]  # every cell
 
     @property
@@ -41,11 +41,11 @@ class Findings:
 
     def figures(self) -> list[Figure]:
         drawn = [figure for setup in self.setups for figure in setup.figures]
-        return [*drawn, self.grid] if isinstance(self.grid, Figure) else drawn
+        return [*drawn, *(one for one in self.across if isinstance(one, Figure))]
 
     def not_drawn(self) -> list[str]:
         lacking = [line for setup in self.setups for line in setup.not_drawn]
-        return lacking if isinstance(self.grid, Figure) else [*lacking, self.grid]
+        return [*lacking, *(one for one in self.across if isinstance(one, str))]
 
     def notes(self) -> list[str]:
         """Refusals and warnings of all cells, each with the cell it is about."""
@@ -71,7 +71,8 @@ def gather(cells: list[Cell]) -> Findings:
             )
         )
     found = lines(cells)
-    return Findings(setups, claims.printed(), figures.nbert_over_alpha_and_beta(found), found)
+    across = [figures.nbert_over_alpha_and_beta(found), figures.comparison(found)]
+    return Findings(setups, claims.printed(), across, found)
 
 
 def standing(table: Table) -> str:

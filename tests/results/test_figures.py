@@ -112,13 +112,17 @@ def test_the_pages_svg_names_its_colours(drawn):
         assert "#1a1a19" not in figure.svg and "#0072b2" not in figure.svg and "metadata" not in figure.svg
 
 
-def test_the_comparison_shows_every_cell_and_says_demo(make_cell, tmp_path):
-    cells = [make_cell(row, "esnli", [80.0, 82.0], source="demo") for row in ("CAREF-AQ", "LoRA-R4")]
-    path = figures.comparison_figure(cells, tmp_path / "comparison.png")
-    assert path.read_bytes().startswith(b"\x89PNG")
-    again = figures.comparison_figure(cells, tmp_path / "again.png")
-    assert path.read_bytes() == again.read_bytes()
-    real = figures.comparison_figure([make_cell("AQ", "esnli", [80.0, 82.0])], tmp_path / "real.png")
-    assert real.read_bytes() != path.read_bytes()
-    with pytest.raises(ValueError, match="no cell"):
-        figures.comparison_figure([], tmp_path / "none.png")
+def test_the_comparison_shows_every_cell_and_says_demo(make_cell):
+    demo = lines([make_cell(row, "esnli", [80.0, 82.0], source="demo") for row in ("CAREF-AQ", "LoRA-R4")])
+    drawn = figures.comparison(demo)
+    assert drawn.png.startswith(b"\x89PNG") and drawn.png == figures.comparison(demo).png
+    assert "Demo data" in drawn.caption
+    real = figures.comparison(lines([make_cell("AQ", "esnli", [80.0, 82.0])]))
+    assert "Demo data" not in real.caption and real.png != drawn.png
+
+
+def test_a_comparison_of_nothing_or_of_too_many_is_not_drawn(make_cell):
+    assert "here are 0" in figures.comparison([])
+    many = lines([make_cell("AQ", "esnli", [80.0, 82.0])] * 30)
+    assert "here are 30" in figures.comparison(many)
+
