@@ -5,6 +5,7 @@
 PYTHON ?= python3.11
 TORCH_INDEX ?=
 BIN := .venv/bin
+PARALLEL := -n auto --dist loadfile
 export TOKENIZERS_PARALLELISM := false
 
 .PHONY: run test test-long lint setup bench
@@ -14,10 +15,13 @@ run: setup
 	$(BIN)/python -m caref.report demo_results --out demo_results/report
 
 test: setup
-	$(BIN)/python -m pytest -m "not long"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long" $(PARALLEL)
 
 test-long: setup
-	$(BIN)/python -m pytest -m long
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long $(PARALLEL)
+
+bench: setup
+	$(BIN)/python -m benchmarks
 
 lint: setup
 	$(BIN)/ruff check .
