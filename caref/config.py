@@ -25,9 +25,7 @@ class Model:
     revision: str | None = None  # hub revision; null: the newest
     tokenizer: str | None = None  # null: the one at `path`; "byte": ByT5's, which needs no file
     dropout: float | None = None  # null: the model's own rate
-    config: dict[str, Any] = field(
-        default_factory=dict
-    )  # shape, for budgets without weights and for random weights
+    config: dict[str, Any] = field(default_factory=dict)  # shape, for budgets without weights and for random weights
 
 
 @dataclass
@@ -155,7 +153,7 @@ class Entmax(Reg):
     """The alpha-entmax loss in the place of cross-entropy; alpha 2 is sparsemax's."""
 
     term: str = "entmax"
-    alpha: float = 1.5  # > 1
+    alpha: float = 1.5  # >= 1.001
 
 
 @dataclass
@@ -175,15 +173,11 @@ class Train:
     epochs: int = 50
     lr: float = 3e-5
     batch_size: int = 4
-    warmup_steps: int = (
-        500  # linear; never more than five sixths of the run, the paper's own share (500 of 600)
-    )
+    warmup_steps: int = 500  # linear; never more than five sixths of the run, the paper's own share (500 of 600)
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     precision: str = "auto"  # auto: bf16 where the machine computes in it, else fp32
-    supervise: str = (
-        "joint"  # joint: answer and explanation; answer: cross-entropy on the answer's tokens only
-    )
+    supervise: str = "joint"  # joint: answer and explanation; answer: cross-entropy on the answer's tokens only
     save: bool = False  # keep the trained part of every split
 
 
@@ -230,6 +224,7 @@ class Job:
     train: Train = field(default_factory=Train)
     evaluation: Evaluation = field(default_factory=Evaluation)
     splits: str = "0:60"  # 0:60, 3, 0,4,7 or 0:60:2
+    pack: Any = "auto"  # splits trained side by side in one model: a number, or auto: as many as memory allows
     results_dir: str = "results"
     dry_run: bool = False  # say what would run, what is done and how long the rest may take; run nothing
 
@@ -342,18 +337,16 @@ def validate(job: DictConfig) -> None:
                 raise UserError(f"{key}={value}: {mend.format(_listed(bound))}")
     if job.reg.term == "sced" and not 1 <= job.reg.alpha < math.inf:
         raise UserError(f"reg.alpha={job.reg.alpha}: must be at least 1, where SCED's gradient is bounded")
-    if job.reg.term == "entmax" and not 1 < job.reg.alpha < math.inf:
-        raise UserError(f"reg.alpha={job.reg.alpha}: must be above 1; reg=none is alpha 1, the softmax")
+    if job.reg.term == "entmax" and not 1.001 <= job.reg.alpha < math.inf:
+        raise UserError(f"reg.alpha={job.reg.alpha}: must be at least 1.001; reg=none is alpha 1, the softmax")
     if job.peft.method == "adalora" and job.peft.target_r > job.peft.init_r:
         raise UserError(f"peft.target_r={job.peft.target_r}: must be at most peft.init_r, {job.peft.init_r}")
     if job.peft.method == "adalora" and not job.peft.warmup + job.peft.settle < 1:
-        raise UserError(
-            f"peft.warmup={job.peft.warmup}: with peft.settle it must stay below 1, the whole run"
-        )
+        raise UserError(f"peft.warmup={job.peft.warmup}: with peft.settle it must stay below 1, the whole run")
+    if job.pack != "auto" and (type(job.pack) is not int or job.pack < 1):
+        raise UserError(f"pack={job.pack}: must be auto or a whole number of splits, at least 1")
     if job.source.name == "demo" and job.source.root is not None:
-        raise UserError(
-            f"source.root={job.source.root}: the demo data is made, not read; use source=files or drop it"
-        )
+        raise UserError(f"source.root={job.source.root}: the demo data is made, not read; use source=files or drop it")
 
 
 def _values(job: DictConfig) -> dict[str, object]:
@@ -404,6 +397,4 @@ def signature_of(description: Mapping) -> str:
 
 def described(job: DictConfig, fingerprint: str) -> dict:
     """What a results folder says of a cell: the parts its signature is made of, names and fingerprint included."""
-    return {"fingerprint": fingerprint} | {
-        part: OmegaConf.to_container(job[part], resolve=True) for part in _PARTS
-    }
+    return {"fingerprint": fingerprint} | {part: OmegaConf.to_container(job[part], resolve=True) for part in _PARTS}

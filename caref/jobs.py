@@ -3,29 +3,24 @@
 Importing this module, planning a job and finding it finished load neither torch nor a model.
 """
 
-import platform
-import socket
-import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache, cached_property
-from importlib import metadata
+from functools import cache
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from caref.bench import Bench
 from caref.config import described, signature_of
 from caref.data import sources, splits
-from caref.data.examples import Example, fingerprint
-from caref.data.prompts import text
+from caref.data.examples import fingerprint
 from caref.errors import SplitFailed, UserError
+from caref.packs import Packs, out_of_memory
 from caref.progress import Progress
 from caref.results import store, tables
 from caref.tracking.tracker import Tracker, tracking
-
-_VERSIONED = ("torch", "transformers", "peft", "tokenizers", "bert-score", "numpy")
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,8 @@ def plan(job: DictConfig) -> Plan:
         UserError: where the splits, the data or the results folder cannot be as the job says.
     """
     indices = splits.parse(job.splits)
-    store.check_writable(job.results_dir)
+    if not job.dry_run:
+        store.check_writable(job.results_dir)
     wanted = job.dataset
     sampler, source, mark = _material(
         wanted.name,
@@ -104,26 +100,32 @@ def run(job: DictConfig) -> dict[int, dict]:
     planned = plan(job)
     records = {index: record for index in planned.indices if (record := _intact(planned.cell, index)) is not None}
     progress = Progress(planned.title, len(planned.indices), list(records.values()))
-    bench = Bench(planned)
     failures: dict[int, str] = {}
-    taken = [index for index in planned.indices if index not in records]
-    if taken:
+    waiting = [index for index in planned.indices if index not in records]
+    bench = Bench(job, saved=planned.cell / "trained")
+    if waiting:
         bench.set_up()
+    packs = Packs(bench, progress.say)
     with tracking(job.tracker, planned.cell, planned.description) as tracker:
         tracker.earlier(records.values())
-        for wait in (False, True):
-            elsewhere = []
-            for index in taken:
-                with store.claimed(planned.cell, index, wait) as held:
-                    if not held:
-                        elsewhere.append(index)
-                    elif (record := _intact(planned.cell, index)) is not None:
+        while waiting:
+            with ExitStack() as claims:
+                size = packs.size(planned.sampler(waiting[0]))
+                held = _claimed(planned.cell, waiting, size, claims)
+                waiting = [index for index in waiting if index not in held]
+                free = []
+                for index in held:
+                    if (record := _intact(planned.cell, index)) is None:
+                        free.append(index)
+                    else:
                         records[index] = record
                         progress.finished(record, worked=False)
                         tracker.split(record)
-                    else:
-                        _work(bench, index, records, failures, progress, tracker)
-            taken = elsewhere
+                if free:
+                    done, failed = _work(planned, bench, packs, free, progress, tracker)
+                    records |= done
+                    failures |= failed
+                    waiting = [index for index in free if index not in done and index not in failed] + waiting
     print(planned.title, tables.job_table(records), sep="\n")
     print(f"records: {planned.cell}")
     if failures:
@@ -150,178 +152,60 @@ def _intact(cell: Path, index: int) -> dict | None:
         return None
 
 
-def _work(bench: "Bench", index: int, records: dict, failures: dict, progress: Progress, tracker: Tracker) -> None:
-    planned = bench.plan
-    progress.start()
+def _claimed(cell: Path, waiting: Sequence[int], most: int, claims: ExitStack) -> list[int]:
+    """Up to `most` of the splits that no other process holds; where others hold them all, the first, once it is free.
+
+    Nothing is waited for while something is held, so that two processes never wait for each other.
+    """
+    held = []
+    for index in waiting:
+        if len(held) < most and claims.enter_context(store.claimed(cell, index, wait=False)):
+            held.append(index)
+    if not held:
+        claims.enter_context(store.claimed(cell, waiting[0], wait=True))
+        held.append(waiting[0])
+    return held
+
+
+def _work(
+    planned: Plan, bench: Bench, packs: Packs, pack: Sequence[int], progress: Progress, tracker: Tracker
+) -> tuple[dict[int, dict], dict[int, str]]:
+    """Run these splits side by side and keep what they come to.
+
+    Returns:
+        Records and failures by split. Splits that are in neither are to be run again, in smaller packs: memory was
+        short, or something went wrong that may be one split's alone.
+    """
+    progress.start(len(pack))
+    trouble = None
     try:
-        record, predictions, history = bench.run(index, progress)
-        records[index] = store.write_split(planned.cell, planned.description, record, predictions)
-        progress.finished(records[index])
-        tracker.split(records[index], history)
+        outcomes = bench.run([planned.sampler(index) for index in pack], progress)
     except UserError:
         raise
-    except Exception as error:  # whatever went wrong with this split, the others are worth having
-        expected = isinstance(error, SplitFailed)
-        failures[index] = str(error) if expected else f"{type(error).__name__}: {error}"
-        note = failures[index] if expected else traceback.format_exc()
-        store.write_failure(planned.cell, planned.description, index, splits.SEEDS[index], note)
-        progress.failed(index, failures[index])
-
-
-class Bench:
-    """What is loaded once for all the splits of a job, when the first of them needs it."""
-
-    def __init__(self, planned: Plan):
-        self.plan = planned
-        self._encoded: dict[tuple[str, str], object] = {}
-
-    @cached_property
-    def device(self):
-        import torch
-
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-    @cached_property
-    def dtype(self):
-        from caref import training
-
-        return training.precision(self.plan.job.train.precision, self.device)
-
-    @cached_property
-    def scorer(self):
-        from caref.evaluation.bertscore import Scorer
-
-        return Scorer(self.plan.job.bertscore.model, self.plan.job.bertscore.layer, device=self.device)
-
-    @cached_property
-    def backbone(self):
-        from caref.models import backbones
-
-        return backbones.load(self.plan.job.model, device=self.device, dtype=self.dtype)
-
-    @cached_property
-    def objective(self):
-        from caref.objectives import objective
-
-        return objective.build(self.plan.job.reg)
-
-    def set_up(self) -> None:
-        """Load everything and put the trained part on once, so that what cannot be is refused before any split.
-
-        Raises:
-            UserError: where the scorer, the model or what is to be trained of it cannot be had.
-        """
-        from caref.evaluation import encoders
-
-        encoders.check(self.plan.job.bertscore.model, self.plan.job.bertscore.layer)  # before torch is imported
-
-        from transformers.utils import logging
-
-        from caref.models.trained import trained_part
-
-        logging.disable_progress_bar()  # a job's own lines say how far it is
-        _ = self.objective, self.scorer
-        with trained_part(self.backbone, self.plan.job.peft, seed=0, total_steps=1):
-            pass
-
-    def _tokens(self, examples: Sequence[Example]) -> list:
-        """The examples in tokens, each tokenised once however many splits draw it."""
-        from caref.data.batches import encode
-
-        tokens = []
-        for example in examples:
-            written = text(self.plan.job.dataset.name, example)
-            key = written.source, written.target
-            if key not in self._encoded:
-                self._encoded[key] = encode(written, self.backbone.tokenizer, self.backbone.encoder_decoder)
-            tokens.append(self._encoded[key])
-        return tokens
-
-    def run(self, index: int, progress: Progress) -> tuple[dict, list[Mapping], list[Mapping[str, float]]]:
-        """Train, generate and score one split.
-
-        Returns:
-            Its record, its predictions, and the loss terms of every optimiser step.
-
-        Raises:
-            SplitFailed: where its loss is not finite.
-        """
-        from caref import training
-        from caref.evaluation.generate import generate
-        from caref.evaluation.scores import score
-        from caref.models.trained import trained_part
-
-        job = self.plan.job
-        split = self.plan.sampler(index)
-        backbone = self.backbone
-        train, evaluation = self._tokens(split.train), self._tokens(split.evaluation)
-        total = training.steps(len(train), job.train.batch_size, job.train.epochs)
-        seconds, history = {}, []
-
-        def told(step: int, values: Mapping[str, float]) -> None:
-            history.append(values)
-            progress.step(values)
-
-        with trained_part(backbone, job.peft, split.seed, total) as part:
-            began = time.monotonic()
-            progress.begin(f"split {index} train", total)
-            terms = training.fit(
-                part,
-                backbone,
-                self.objective,
-                train,
-                job.train,
-                split.seed,
-                on_step=told,
+    except Exception as error:  # whatever went wrong with a split, the others are worth having
+        trouble = f"{type(error).__name__}: {error}", traceback.format_exc(), out_of_memory(error)
+    if trouble is not None:  # by now what the error held of the device's memory is free
+        told, note, memory = trouble
+        progress.end()
+        if len(pack) > 1:
+            packs.shrink(len(pack), None if memory else told)
+            return {}, {}
+        return {}, {pack[0]: _failed(planned, pack[0], told, note, progress)}
+    records, failures = {}, {}
+    for index, outcome in zip(pack, outcomes, strict=True):
+        if isinstance(outcome, SplitFailed):
+            failures[index] = _failed(planned, index, str(outcome), str(outcome), progress)
+        else:
+            of_data = {"source": planned.source, "fingerprint": planned.fingerprint}
+            records[index] = store.write_split(
+                planned.cell, planned.description, outcome.record | of_data, outcome.predictions
             )
-            seconds["train"] = time.monotonic() - began
-            began = time.monotonic()
-            progress.begin(f"split {index} generate", len(evaluation))
-            generations = generate(
-                part.model,
-                backbone,
-                evaluation,
-                job.evaluation.batch_size,
-                job.evaluation.max_new_tokens,
-                on_batch=lambda done: progress.step(count=done),
-            )
-            seconds["generate"] = time.monotonic() - began
-            if job.train.save:
-                part.save(self.plan.cell / "trained" / f"{index:03d}")
-            counts = part.counts
-        began = time.monotonic()
-        scores, predictions = score(job.dataset.name, split.evaluation, generations, self.scorer)
-        seconds["score"] = time.monotonic() - began
-        record = {
-            "split": index,
-            "seed": split.seed,
-            "status": "done",
-            "scores": scores,
-            "training": terms,
-            "counts": {
-                "train": len(train),
-                "evaluated": len(evaluation),
-                "steps": total,
-                "trainable": counts.trainable,
-                "parameters": counts.total,
-            },
-            "source": self.plan.source,
-            "fingerprint": self.plan.fingerprint,
-            "run": self._provenance(seconds),
-        }
-        return record, predictions, history
+            progress.finished(records[index])
+            tracker.split(records[index], outcome.history)
+    return records, failures
 
-    def _provenance(self, seconds: Mapping[str, float]) -> dict:
-        import torch
 
-        device = (
-            torch.cuda.get_device_name() if self.device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-        )
-        return {
-            "device": device,
-            "precision": str(self.dtype).removeprefix("torch."),
-            "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
-            "versions": {name: metadata.version(name) for name in _VERSIONED} | {"python": platform.python_version()},
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "host": socket.gethostname(),
-        }
+def _failed(planned: Plan, index: int, told: str, note: str, progress: Progress) -> str:
+    store.write_failure(planned.cell, planned.description, index, splits.SEEDS[index], note)
+    progress.failed(index, told)
+    return told

@@ -26,7 +26,7 @@ class Progress:
         self._left = total - len(self._records)
         self._worked: list[float] = []  # seconds, of the splits finished here
         self._bar: tqdm | None = None
-        self._began = time.monotonic()
+        self._began, self._side_by_side = time.monotonic(), 1
 
     def begin(self, phase: str, total: int) -> None:
         """A stretch of `total` steps begins: `train` or `generate`."""
@@ -46,9 +46,9 @@ class Progress:
             self._bar.close()
             self._bar = None
 
-    def start(self) -> None:
-        """The work on a split begins."""
-        self._began = time.monotonic()
+    def start(self, splits: int = 1) -> None:
+        """The work on some splits side by side begins."""
+        self._began, self._side_by_side = time.monotonic(), splits
 
     def finished(self, record: Mapping, worked: bool = True) -> None:
         """A split's record is there, by work done here or by another process meanwhile."""
@@ -56,14 +56,14 @@ class Progress:
         self._records.append(record)
         self._left -= 1
         if worked:
-            self._worked.append(time.monotonic() - self._began)
-        self._say(self._running())
+            self._worked.append((time.monotonic() - self._began) / self._side_by_side)
+        self.say(self._running())
 
     def failed(self, split: int, error: str) -> None:
         """A split could not be finished."""
         self.end()
         self._left -= 1
-        self._say(f"split {split} failed: {error}")
+        self.say(f"split {split} failed: {error}")
 
     def _running(self) -> str:
         parts = [f"{len(self._records)}/{self._total} splits"]
@@ -75,6 +75,7 @@ class Progress:
             parts.append(f"{timedelta(seconds=round(left))} left")
         return "  ".join(parts)
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """A line of the log, that no bar runs into."""
         tqdm.write(f"{self._title}  {line}", file=sys.stderr)
         sys.stderr.flush()

@@ -1,14 +1,19 @@
-"""One split, from batches to trained weights: a plain loop."""
+"""One split or several side by side, from batches to trained weights: a plain loop."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 import torch
-from torch.nn.utils import clip_grad_norm_
 from transformers import get_linear_schedule_with_warmup
 
+from caref.config import Train
 from caref.data.batches import Encoded, collate, shuffled
 from caref.errors import SplitFailed
+from caref.models.backbones import Backbone
+from caref.models.dropout import own_masks
+from caref.models.packed import PackedPart
+from caref.objectives.objective import Objective
 
 
 def precision(choice: str, device: torch.device) -> torch.dtype:
@@ -39,59 +44,93 @@ def warmup(requested: int, total: int) -> int:
 
 
 def fit(
-    part,
-    backbone,
-    objective,
-    examples: Sequence[Encoded],
-    settings,
-    seed: int,
-    on_step: Callable[[int, Mapping[str, float]], None] = lambda step, terms: None,
-) -> dict[str, float]:
-    """Train one split's trainable part: AdamW, linear warm-up and decay, clipped gradients.
+    part: PackedPart,
+    backbone: Backbone,
+    objective: Objective,
+    splits: Sequence[Sequence[Encoded]],
+    settings: Train,
+    seeds: Sequence[int],
+    on_step: Callable[[list[Mapping[str, float]]], None] = lambda terms: None,
+) -> list[dict[str, float] | SplitFailed]:
+    """Train the parts of K splits: AdamW, linear warm-up and decay, clipped gradients, each split as if alone.
+
+    Their batches lie one after the other in one batch. Each split has its own order of examples, its own dropout
+    masks, its own loss and its own gradient norm; the schedule and AdamW, which treats every weight by itself, are
+    the same for all. A split whose loss is not finite stands still from then on, and the others go on.
 
     Args:
-        part: of `caref.models.trained.trained_part`; its model is trained in place.
-        backbone: the model's tokenizer and kind.
-        objective: of `caref.objectives`; called with the model's output, labels and the answer's labels.
-        examples: the split's training examples in tokens.
-        settings: the configuration's `train`.
-        seed: of the order of examples and of dropout.
-        on_step: is told each step and its terms.
+        part: of as many splits; its model is trained in place.
+        splits: the training examples of each, equally many.
+        seeds: of each split's order of examples and of its dropout.
+        on_step: is told each split's terms after every step.
 
     Returns:
-        Every term's mean over the last epoch, and the loss's.
-
-    Raises:
-        SplitFailed: where the loss is not finite, with the step and the terms.
+        Of each split every term's mean over the last epoch and the loss's, or why it failed: the step and the terms
+        at which its loss was not finite.
     """
-    total = steps(len(examples), settings.batch_size, settings.epochs)
+    (count,) = {len(examples) for examples in splits}  # or else their schedules differ
+    total = steps(count, settings.batch_size, settings.epochs)
     optimizer = torch.optim.AdamW(
         part.parameters, lr=settings.lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=settings.weight_decay
     )
     schedule = get_linear_schedule_with_warmup(optimizer, warmup(settings.warmup_steps, total), total)
     requested = {f"output_{need}": True for need in objective.needs}
-    torch.manual_seed(seed)
+    torch.manual_seed(seeds[0])  # for whatever a model draws beside dropout
     part.model.train()
-    history: list[dict[str, float]] = []
-    for step, drawn in enumerate(shuffled(examples, settings.batch_size, settings.epochs, seed), start=1):
-        batch = collate(drawn, backbone)
-        with backbone.autocast():
-            output = part.model(**batch.inputs, **requested, use_cache=False)
-        answer_labels = batch.answer_labels if settings.supervise == "answer" else None
-        terms = objective(output, batch.labels, answer_labels)
-        extra = part.extra_loss()
-        loss = terms.loss if extra is None else terms.loss + extra
-        values = {"loss": loss.item()} | {name: term.item() for name, term in terms.named.items()}
-        if not math.isfinite(values["loss"]):
-            told = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-            raise SplitFailed(f"step {step} of {total}: {told}; a lower train.lr may help")
-        loss.backward()
-        clip_grad_norm_(part.parameters, settings.max_grad_norm)
-        optimizer.step()
-        schedule.step()
-        part.after_step(step)
-        optimizer.zero_grad(set_to_none=True)
-        history.append(values)
-        on_step(step, values)
-    last = history[-steps(len(examples), settings.batch_size, 1) :]
-    return {name: math.fsum(values[name] for values in last) / len(last) for name in last[0]}
+    orders = [
+        shuffled(examples, settings.batch_size, settings.epochs, seed)
+        for examples, seed in zip(splits, seeds, strict=True)
+    ]
+    history: list[list[dict[str, float]]] = []
+    failed: dict[int, SplitFailed] = {}
+    with own_masks(seeds, backbone.device):
+        for step, drawn in enumerate(zip(*orders, strict=True), start=1):
+            batch = collate(list(chain.from_iterable(drawn)), backbone)
+            with backbone.autocast():
+                output = part.model(**batch.inputs, **requested, use_cache=False)
+            answer_labels = batch.answer_labels if settings.supervise == "answer" else None
+            terms = objective(output, batch.labels, answer_labels, groups=len(splits))
+            extra = part.extra_loss()
+            loss = terms.loss if extra is None else terms.loss + extra
+            history.append(_by_split({"loss": loss.detach(), **terms.named}))
+            for place, values in enumerate(history[-1]):
+                if place not in failed and not math.isfinite(values["loss"]):
+                    told = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+                    failed[place] = SplitFailed(f"step {step} of {total}: {told}; a lower train.lr may help")
+            if len(failed) == len(splits):
+                break
+            loss.sum().backward()
+            clip(part.parameters, settings.max_grad_norm, len(splits))
+            for parameter in part.parameters if failed else ():
+                parameter.grad[list(failed)] = 0
+            optimizer.step()
+            schedule.step()
+            part.after_step(step)
+            optimizer.zero_grad(set_to_none=True)
+            on_step(history[-1])
+    last = history[-steps(count, settings.batch_size, 1) :]
+    return [failed.get(place) or _means([values[place] for values in last]) for place in range(len(splits))]
+
+
+def clip(parameters: Sequence[torch.nn.Parameter], max_norm: float, splits: int) -> None:
+    """Scale each split's gradients so that their common norm is at most `max_norm`.
+
+    Args:
+        parameters: (K, ...) each; where K = 1, without that dimension.
+        splits: K.
+    """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norms = torch.stack([gradient.reshape(splits, -1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+    factors = (max_norm / (norms + 1e-6)).clamp(max=1)
+    for gradient in gradients:
+        gradient.mul_(factors.view(-1, *[1] * (gradient.dim() - 1)))
+
+
+def _by_split(terms: Mapping[str, torch.Tensor]) -> list[dict[str, float]]:
+    """(K,) values by name -> K mappings; one copy from the device, which training waits for."""
+    values = torch.stack(list(terms.values()), dim=1).tolist()
+    return [dict(zip(terms, row, strict=True)) for row in values]
+
+
+def _means(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: math.fsum(one[name] for one in values) / len(values) for name in values[0]}

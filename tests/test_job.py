@@ -115,7 +115,7 @@ def test_a_loss_that_is_not_finite_fails_its_split_alone(run, composed, tmp_path
     from caref.errors import SplitFailed
 
     # Weights that large overflow in the second step of any split.
-    hopeless = ("model=tiny_t5", "peft=base", "train.lr=1e38", "train.epochs=3", "train.warmup_steps=0", "splits=0:2")
+    hopeless = ("model=tiny_t5", "peft=base", "train.lr=1e36", "train.epochs=3", "train.warmup_steps=0", "splits=0:2")
     with pytest.raises(SplitFailed, match="2 of 2 splits failed") as failure:
         run(*hopeless)
     assert "step" in str(failure.value) and "ce" in str(failure.value)

@@ -1,4 +1,4 @@
-"""Greedy generation for many prompts, in batches of like length."""
+"""Greedy generation for many prompts, in batches of like length; for several splits side by side."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,29 +6,42 @@ import torch
 from transformers import GenerationConfig
 
 from caref.data.batches import Encoded, pad
+from caref.models.backbones import Backbone
 
 
-@torch.inference_mode()
 def generate(
     model,
-    backbone,
+    backbone: Backbone,
     examples: Sequence[Encoded],
     batch_size: int,
     max_new_tokens: int,
-    on_batch: Callable[[int], None] = lambda done: None,
 ) -> list[str]:
-    """What the model writes for every example, greedily, in the order of the examples.
+    """What the model writes for every example, greedily, in the order of the examples: `side_by_side` for one split."""
+    (texts,) = side_by_side(model, backbone, [examples], batch_size, max_new_tokens)
+    return texts
+
+
+@torch.inference_mode()
+def side_by_side(
+    model,
+    backbone: Backbone,
+    splits: Sequence[Sequence[Encoded]],
+    batch_size: int,
+    max_new_tokens: int,
+    on_batch: Callable[[int], None] = lambda done: None,
+) -> list[list[str]]:
+    """What the model of each split writes for its examples, greedily.
 
     Args:
-        model: the trained model, on its device.
+        model: the trained models of K splits in one, as `caref.models.packed` makes it, on their device.
         backbone: its tokenizer and kind.
-        examples: only their prompts are read.
-        batch_size: prompts at a time; the longest come first, so that what does not fit shows at once.
+        splits: the examples of each, equally many; only their prompts are read.
+        batch_size: prompts of each split at a time; the longest come first, so that what does not fit shows at once.
         max_new_tokens: where a generation is cut.
-        on_batch: is told how many more examples are done.
+        on_batch: is told how many more examples of each split are done.
 
     Returns:
-        The texts without special tokens, trimmed.
+        The texts of each split in the order of its examples, without special tokens, trimmed.
     """
     tokenizer = backbone.tokenizer
     config = backbone.model.config
@@ -41,11 +54,13 @@ def generate(
         decoder_start_token_id=config.decoder_start_token_id if backbone.encoder_decoder else None,
     )
     model.eval()
-    by_length = sorted(range(len(examples)), key=lambda place: -len(examples[place].prompt))
-    texts = [""] * len(examples)
-    for begin in range(0, len(by_length), batch_size):
-        places = by_length[begin : begin + batch_size]
-        prompts = [examples[place].prompt for place in places]
+    (count,) = {len(examples) for examples in splits}  # or else a split would have no rows in some batch
+    by_length = [sorted(range(count), key=lambda place: -len(examples[place].prompt)) for examples in splits]
+    texts = [[""] * count for _ in splits]
+    for begin in range(0, count, batch_size):
+        end = begin + batch_size
+        rows = [(split, place) for split, places in enumerate(by_length) for place in places[begin:end]]
+        prompts = [splits[split][place].prompt for split, place in rows]
         left = not backbone.encoder_decoder  # a decoder-only model goes on where its prompt ends
         inputs = pad(prompts, tokenizer.pad_token_id, left).to(backbone.device)
         mask = pad([[1] * len(prompt) for prompt in prompts], 0, left).to(backbone.device)
@@ -53,9 +68,8 @@ def generate(
             written = model.generate(input_ids=inputs, attention_mask=mask, generation_config=greedy)
         if left:
             written = written[:, inputs.shape[1] :]
-        for place, text in zip(
-            places, tokenizer.batch_decode(written, skip_special_tokens=True), strict=True
-        ):
-            texts[place] = text.strip()
-        on_batch(len(places))
+        decoded = tokenizer.batch_decode(written, skip_special_tokens=True)
+        for (split, place), text in zip(rows, decoded, strict=True):
+            texts[split][place] = text.strip()
+        on_batch(min(end, count) - begin)
     return texts

@@ -1,0 +1,220 @@
+"""Several splits side by side on one backbone: what each trains, stacked, and applied to its own rows of a batch.
+
+A batch of K splits holds the rows of the first, then those of the second, and so on. What is frozen sees one large
+batch. Every module that holds something trained is replaced by a twin with K copies of it; a linear layer's twin is a
+batched matrix product, any other module's is the module itself, vectorised over its copies. So no split's rows ever
+meet another's tensors, and each computes what it would compute alone, up to the rounding of sums.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from caref.models.backbones import Backbone
+from caref.models.trained import Counts, TrainedPart, trained_part
+
+if TYPE_CHECKING:
+    from caref.config import Peft
+
+# Embeddings are read by tokens, ranks are given away by one split's own gradients, prefixes and magnitudes reach over
+# more than one module.
+_ALONE = {
+    "full": "every weight would be held once a split",
+    "decoder": "every weight of the decoder would be held once a split",
+    "adalora": "each split allocates its ranks by itself",
+    "prefix": "a prefix lies in the cache, not in a module",
+}
+_RANDOM_DEPTH = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
+
+
+def why_alone(backbone: Backbone, peft: "Peft") -> str | None:
+    """Why the splits of a variant have to be trained one by one; None where they can be packed."""
+    if any(getattr(backbone.model.config, key, 0) for key in _RANDOM_DEPTH):
+        return "the model drops whole layers at random, all rows of a batch at once"
+    if getattr(peft, "dora", False):
+        return "a magnitude is taken over the base weight and the update together"
+    return _ALONE.get(peft.method)
+
+
+@dataclass
+class PackedPart:
+    """What K splits train; for K = 1 the split's own part as it is.
+
+    Attributes:
+        parameters: float32, (K, ...) each; where K = 1 without that dimension.
+    """
+
+    alone: TrainedPart
+    parameters: list[nn.Parameter]
+    twins: "_Twins"
+
+    @property
+    def model(self) -> nn.Module:
+        return self.alone.model
+
+    @property
+    def counts(self) -> Counts:
+        """Of one split."""
+        return self.alone.counts
+
+    def after_step(self, step: int) -> None:
+        self.alone.after_step(step)
+
+    def extra_loss(self) -> Tensor | None:
+        return self.alone.extra_loss()
+
+    def save(self, folder: Path | str, split: int = 0) -> None:
+        """Write one split's part, as `TrainedPart.save` does.
+
+        Args:
+            split: which, by its place in the pack.
+        """
+        if not self.twins.places:
+            return self.alone.save(folder)
+        with self.twins.taken_off(), torch.no_grad():
+            for own, stacked in zip(self.alone.parameters, self.parameters, strict=True):
+                own.copy_(stacked[split])
+            self.alone.save(folder)
+
+
+@contextmanager
+def packed_part(backbone: Backbone, peft: "Peft", seeds: Sequence[int], total_steps: int) -> Iterator[PackedPart]:
+    """Put the trained parts of several splits on a backbone at once; on leaving the backbone is as before.
+
+    Args:
+        seeds: one a split; each part starts as `trained_part` starts it from this seed.
+        total_steps: optimiser steps of the run.
+
+    Raises:
+        UserError: as `trained_part` does.
+
+    Example:
+        >>> with packed_part(backbone, peft, seeds=(7004, 3639), total_steps=600) as part:    # doctest: +SKIP
+        ...     logits = part.model(**batch_of_both).logits
+    """
+    starts = []
+    for seed in seeds[:-1]:
+        with trained_part(backbone, peft, seed, total_steps) as part:
+            starts.append([parameter.detach().clone() for parameter in part.parameters])
+    with trained_part(backbone, peft, seeds[-1], total_steps) as alone:
+        if not starts:
+            yield PackedPart(alone, alone.parameters, _Twins([]))
+            return
+        starts.append([parameter.detach() for parameter in alone.parameters])
+        stacked = [nn.Parameter(torch.stack(copies)) for copies in zip(*starts, strict=True)]
+        twins = _Twins(_places(alone.model, dict(zip(map(id, alone.parameters), stacked, strict=True))))
+        twins.put_on()
+        try:
+            yield PackedPart(alone, stacked, twins)
+        finally:
+            twins.take_off()
+
+
+class PackedLinear(nn.Module):
+    """K linear layers of one shape.
+
+    Args:
+        weight: (K, out, in).
+        bias: (K, out), or None.
+    """
+
+    def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None):
+        super().__init__()
+        self.weight, self.bias = weight, bias
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(K * B, ..., in) -> (K * B, ..., out): each layer on its own B rows."""
+        of_splits = rows.reshape(len(self.weight), -1, rows.shape[-1])
+        if self.bias is None:
+            product = torch.bmm(of_splits, self.weight.mT)
+        else:
+            product = torch.baddbmm(self.bias.unsqueeze(1), of_splits, self.weight.mT)
+        return product.view(*rows.shape[:-1], -1)
+
+
+class PackedModule(nn.Module):
+    """K modules that differ in some parameters only: (K * B, ...) -> (K * B, ...), each on its own B rows.
+
+    Args:
+        module: treats every row by itself.
+        stacked: what they differ in, by the module's own names for it, (K, ...) each.
+    """
+
+    def __init__(self, module: nn.Module, stacked: dict[str, nn.Parameter]):
+        super().__init__()
+        self.module, self.stacked = module, stacked
+        self._apply_all = torch.vmap(lambda own, rows: functional_call(self.module, own, (rows,)))
+
+    def __getattr__(self, name: str):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:  # a model looks up the dtype of its layers' weights
+            return getattr(super().__getattr__("module"), name)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        count = len(next(iter(self.stacked.values())))
+        return self._apply_all(self.stacked, rows.unflatten(0, (count, -1))).flatten(0, 1)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a module lies, and the twin that is to lie there."""
+
+    parent: nn.Module
+    name: str
+    module: nn.Module
+    twin: nn.Module
+
+
+@dataclass(frozen=True)
+class _Twins:
+    places: list[_Place]
+
+    def put_on(self) -> None:
+        for place in self.places:
+            place.twin.train(place.module.training)
+            place.parent._modules[place.name] = place.twin
+
+    def take_off(self) -> None:
+        for place in self.places:
+            place.parent._modules[place.name] = place.module
+
+    @contextmanager
+    def taken_off(self) -> Iterator[None]:
+        self.take_off()
+        try:
+            yield
+        finally:
+            self.put_on()
+
+
+def _places(model: nn.Module, stacked: dict[int, nn.Parameter]) -> list[_Place]:
+    """Every place of a module that holds one of these parameters, keyed by the id of the one they are copies of."""
+    held: dict[nn.Module, dict[str, nn.Parameter]] = {}
+    for path, module in model.named_modules():
+        names = ""
+        if isinstance(module, nn.ParameterDict):  # it computes nothing: its parent does
+            path, _, name = path.rpartition(".")
+            names = f"{name}."
+        for name, parameter in module.named_parameters(recurse=False):
+            if id(parameter) in stacked:
+                held.setdefault(model.get_submodule(path), {})[names + name] = stacked[id(parameter)]
+    twins = {module: _twin(module, own) for module, own in held.items()}
+    return [
+        _Place(parent, name, child, twins[child])
+        for parent in model.modules()
+        for name, child in parent.named_children()
+        if child in twins
+    ]
+
+
+def _twin(module: nn.Module, stacked: dict[str, nn.Parameter]) -> nn.Module:
+    if type(module) is nn.Linear and (module.bias is None or "bias" in stacked):
+        return PackedLinear(stacked["weight"], stacked.get("bias"))
+    return PackedModule(module, stacked)

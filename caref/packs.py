@@ -1,0 +1,75 @@
+"""How many splits are trained side by side: as many as the job asks for, or as there is memory for; then fewer."""
+
+import gc
+from collections.abc import Callable
+
+from caref.bench import Bench
+from caref.data.splits import Split
+
+# Beyond these a batch is large enough to keep the device busy by itself (benchmarks/packed.py).
+_MOST = 16
+
+
+class Packs:
+    """The size of a job's packs.
+
+    Args:
+        bench: the job's.
+        say: is told, once each, why splits run one by one and when packs become smaller.
+    """
+
+    def __init__(self, bench: Bench, say: Callable[[str], None]):
+        self._bench, self._say = bench, say
+        self._size: int | None = None
+
+    def size(self, sample: Split) -> int:
+        """How many splits to run side by side next.
+
+        Args:
+            sample: a split of the job, to measure what one takes.
+        """
+        if self._size is None:
+            self._size = self._wanted(sample)
+        return self._size
+
+    def _wanted(self, sample: Split) -> int:
+        import torch
+
+        from caref.models.packed import why_alone
+
+        bench = self._bench
+        asked = bench.job.pack
+        # On CPU packing is to be for nothing: in bfloat16 the company of a split would show in its predictions.
+        if asked == 1 or (asked == "auto" and bench.device.type == "cpu" and bench.dtype is not torch.float32):
+            return 1
+        reason = why_alone(bench.backbone, bench.job.peft)
+        if reason is not None:
+            self._say(f"splits run one by one: {reason}")
+            return 1
+        return _MOST if asked == "auto" else asked
+
+    def shrink(self, size: int, trouble: str | None) -> None:
+        """Make packs half as large, where memory was short, and give back what is held; else run split by split.
+
+        Args:
+            size: of the pack that could not be run.
+            trouble: what went wrong; None for want of memory.
+        """
+        self._size = size // 2 if trouble is None else 1
+        why = "not enough memory" if trouble is None else trouble
+        self._say(f"{size} splits side by side: {why}; going on with {self._size} at a time")
+        gc.collect()
+        if self._bench.device.type == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is short, on whatever device."""
+    import torch
+
+    told = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and ("allocate memory" in told or "not enough memory" in told)
+    )
