@@ -42,7 +42,7 @@ LOADED = {
     "hub out of reach": (["model=flan_t5_small", "bertscore=minilm"], "google/flan-t5-small"),
     "prefix tuning on a model without keys and values": ([*MAMBA, "peft=prefix"], "mamba"),
     "AQ on fused attention": (["model=tiny_gpt2", "peft=aq"], "c_attn"),
-    "DEC without an encoder": (["model=tiny_llama", "peft=dec"], "peft=dec"),
+    "DEC without an encoder": (["model=tiny_llama", "peft=dec"], "DEC"),
     "an unknown BERTScore model": (["bertscore.model=no/such-model"], "no/such-model"),
     "a layer BERTScore's model lacks": (["bertscore.layer=99"], "bertscore.layer=99"),
 }

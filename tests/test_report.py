@@ -60,6 +60,8 @@ def test_it_writes_everything_and_names_it(results, tmp_path, command):
         "table1.csv",
         "tests.csv",
         "cells.csv",
+        "cells.png",
+        "cells.pdf",
         "figure1b.png",
         "figure1b.pdf",
     }
@@ -87,7 +89,7 @@ def test_a_damaged_record_is_named_and_left_out(results, command):
     record.write_text(record.read_text().replace("50.0", "99.0"))
     assert command("-m", "caref.report", str(results)).returncode == 0
     text = (results / "report" / "report.md").read_text()
-    assert "001.json: its checksum does not fit its content" in text and "99.00" not in text and "(1)" in text
+    assert "001.json: not whole, or not what was written" in text and "99.00" not in text and "(1)" in text
 
 
 @pytest.mark.parametrize(

@@ -56,16 +56,10 @@ def check_writable(results_dir: str | Path) -> None:
     """
     results_dir = Path(results_dir)
     existing = next(folder for folder in (results_dir, *results_dir.absolute().parents) if folder.exists())
-    probe = existing / f".caref-{socket.gethostname()}-{os.getpid()}.tmp"
-    try:
-        if not existing.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, f"{existing} is not a folder")
-        probe.write_bytes(b"x")
-        probe.unlink()
-    except OSError as error:
-        with suppress(OSError):
-            probe.unlink()
-        raise _refusal(results_dir, error) from None
+    if not existing.is_dir():
+        raise _refusal(results_dir, NotADirectoryError(errno.ENOTDIR, f"{existing} is not a folder"))
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise _refusal(results_dir, PermissionError(errno.EACCES, "no permission to write there"))
     free = shutil.disk_usage(existing).free
     if free < _LEAST_FREE_BYTES:
         raise UserError(
