@@ -1,0 +1,132 @@
+"""A whole cell, end to end, beside the conventional way: a process, a model and a Trainer for every split.
+
+    python benchmarks/cell.py [--model tiny_t5] [--splits 8] [--epochs 5] [--eval-size 100]
+
+`run.py` once for all splits against conventional.py once a split, on the same splits, weights, trained parameters and
+hyper-parameters, one after the other on the same machine; the scores of both stand beside each other. A random tiny
+model shows what the protocol costs, not what a model can do; on a GPU take --model flan_t5_large_random.
+Limits: 8x for 8 splits of tiny_t5 on CPU.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+from hydra import compose, initialize_config_dir
+
+from caref import config, jobs
+from caref.data.prompts import text
+from caref.results import store
+from caref.wheels import resolve
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="tiny_t5")
+    parser.add_argument("--splits", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--eval-size", type=int, default=100)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        compare(asked, Path(folder))
+
+
+def compare(asked: argparse.Namespace, folder: Path) -> None:
+    line = [
+        f"model={asked.model}",
+        "model.dropout=0",
+        "peft=aq",
+        "dataset=esnli",
+        "source=demo",
+        "bertscore=minilm",
+        f"splits=0:{asked.splits}",
+        f"train.epochs={asked.epochs}",
+        "train.lr=1e-3",
+        "train.precision=fp32",
+        f"dataset.eval_size={asked.eval_size}",
+        "evaluation.max_new_tokens=32",
+        f"results_dir={folder / 'results'}",
+    ]
+    config.register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        planned = jobs.plan(compose("config", line))
+
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, ROOT / "run.py", *line], capture_output=True, text=True, check=False)
+    ours = time.perf_counter() - began
+    if done.returncode:
+        sys.exit(done.stderr)
+    records = [store.read_record(planned.cell, index) for index in planned.indices]
+
+    files = described(planned, folder)
+    began = time.perf_counter()
+    for file in files:
+        subprocess.run(
+            [sys.executable, ROOT / "benchmarks" / "conventional.py", file, file.with_suffix(".scores")],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "TRANSFORMERS_VERBOSITY": "error"},
+        )
+    theirs = time.perf_counter() - began
+    conventional = [json.loads(file.with_suffix(".scores").read_text()) for file in files]
+
+    print(
+        f"one cell, {asked.splits} splits of demo e-SNLI, {asked.model} (random weights), AQ, {asked.epochs} epochs\n"
+    )
+    print(f"{'':42}{'s':>8}{'ratio':>8}")
+    print(f"{'conventional: a process a split':42}{theirs:8.1f}{1:7.1f}x")
+    print(f"{'run.py: one process, pack=' + str(records[0]['run']['pack']):42}{ours:8.1f}{theirs / ours:7.1f}x\n")
+    print(f"{'split':>6}{'accuracy':>12}{'conv.':>8}{'nBERT':>10}{'conv.':>8}")
+    for record, other in zip(records, conventional, strict=True):
+        scores = record["scores"]
+        print(
+            f"{record['split']:6}{scores['accuracy']:12.2f}{other['accuracy']:8.2f}"
+            f"{scores['nbert']:10.2f}{other['nbert']:8.2f}"
+        )
+
+
+def described(planned: jobs.Plan, folder: Path) -> list[Path]:
+    """What conventional.py needs of every split, as files; the model's weights are saved beside them."""
+    from caref import training
+    from caref.models import backbones, variants
+
+    job = planned.job
+    total = training.steps(job.dataset.train_size, job.train.batch_size, job.train.epochs)
+    backbone = backbones.load(job.model)
+    backbone.model.save_pretrained(folder / "model")
+    backbone.tokenizer.save_pretrained(folder / "model")
+    files = []
+    for index in planned.indices:
+        split = planned.sampler(index)
+        pairs = [text("esnli", example) for example in split.train]
+        content = {
+            "seed": split.seed,
+            "model": str(folder / "model"),
+            "scratch": str(folder / "scratch"),
+            "trained": variants.parameters(backbone.model, job.peft),
+            "train": [(pair.source, pair.target) for pair in pairs],
+            "evaluation": [
+                (text("esnli", example).source, example.answer, example.explanations) for example in split.evaluation
+            ],
+            "batch_size": job.train.batch_size,
+            "epochs": job.train.epochs,
+            "lr": job.train.lr,
+            "weight_decay": job.train.weight_decay,
+            "warmup_steps": training.warmup(job.train.warmup_steps, total),
+            "max_new_tokens": job.evaluation.max_new_tokens,
+            "bertscore_model": resolve(job.bertscore.model),
+            "bertscore_layer": job.bertscore.layer,
+        }
+        files.append(folder / f"split-{index:03d}.json")
+        files[-1].write_text(json.dumps(content))
+    return files
+
+
+if __name__ == "__main__":
+    main()
