@@ -17,13 +17,14 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
 from hydra import compose, initialize_config_dir
 
 from caref import config, jobs
 from caref.data.prompts import text
 from caref.results import store
 from caref.wheels import resolve
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
