@@ -84,12 +84,14 @@ class Bench:
 
         encoders.check(self.job.bertscore.model, self.job.bertscore.layer)  # before torch is imported
 
+        from huggingface_hub.utils import disable_progress_bars
         from transformers.utils import logging
 
         from caref import training
         from caref.models.trained import trained_part
 
         logging.disable_progress_bar()  # a job's own lines say how far it is
+        disable_progress_bars()
         _ = self.objective, self.scorer
         total = training.steps(self.job.dataset.train_size, self.job.train.batch_size, self.job.train.epochs)
         with trained_part(self.backbone, self.job.peft, seed=0, total_steps=total):
