@@ -64,7 +64,8 @@ class SlurmArray(SlurmLauncher):
         """
         jobs = self._submit(job_overrides, initial_job_idx)
         arrays = ",".join(dict.fromkeys(job.job_id.split("_")[0] for job in jobs))
-        print(f"Slurm {arrays}: {len(jobs)} jobs; logs in {jobs[0].paths.folder.parent}", flush=True)
+        count = f"{len(jobs)} jobs" if len(jobs) > 1 else "1 job"
+        print(f"Slurm {arrays}: {count}; logs in {jobs[0].paths.folder.parent}", flush=True)
         try:
             return _await(jobs, arrays)
         except KeyboardInterrupt:
@@ -127,7 +128,8 @@ class SlurmArray(SlurmLauncher):
         watched = copy(self)  # submitit pickles this one again when it requeues
         watched.task_function = partial(_run, self.task_function, lasts, time.monotonic())
         try:
-            return super(SlurmArray, watched).__call__(overrides, job_dir_key, job_num, job_id, singleton_state)
+            # Not super(): Hydra reads its plugins anew in each process; the unpickled object is of the class before.
+            return SlurmLauncher.__call__(watched, overrides, job_dir_key, job_num, job_id, singleton_state)
         except _Hopeless as reason:
             return _failed(str(reason), overrides)
 

@@ -6,6 +6,7 @@ for the two devices; Slurm hands them out, and shows each job its own, as it doe
 """
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,13 +105,13 @@ class Cluster:
 
     def fail_node(self) -> None:
         """The node loses its power: its daemon and all that ran on it are gone at once."""
-        self._kill(lambda process: process.name in ("slurmd", "slurmstepd") or process.in_job)
+        self._kill(lambda process: process.name in ("slurmd", "slurmstepd") or process.job)
         self._daemons["slurmd"].wait(10)
 
     @contextmanager
-    def frozen_until_warned(self) -> Iterator[None]:
-        """Within, the running jobs' Python stands still; it goes on when Slurm has sent it SIGUSR2."""
-        frozen = [process for process in self._processes() if process.in_job and process.name.startswith("python")]
+    def frozen_until_warned(self, job: str) -> Iterator[None]:
+        """Within, a running job's Python stands still, until Slurm's SIGUSR2 has come to it."""
+        frozen = [process for process in self._processes() if process.job == job and process.name.startswith("python")]
         for process in frozen:
             os.kill(process.id, signal.SIGSTOP)
         try:
@@ -118,7 +119,17 @@ class Cluster:
             until(lambda: all(process.awaits(signal.SIGUSR2) for process in frozen), 90, "Slurm's warning")
         finally:
             for process in frozen:
-                os.kill(process.id, signal.SIGCONT)
+                with suppress(ProcessLookupError):
+                    os.kill(process.id, signal.SIGCONT)
+
+    def listening(self) -> list[str]:
+        """The running jobs whose Python has got as far as to listen for Slurm's SIGUSR2."""
+        return [process.job for process in self._processes() if process.job and process.catches(signal.SIGUSR2)]
+
+    def cut_short(self, job: str) -> None:
+        """Give a running job no more than the minute it is in and the next."""
+        ran = re.search(r"RunTime=(\d+):(\d+):", self.command("scontrol", "show", "job", job))
+        self.command("scontrol", "update", f"jobid={job}", f"TimeLimit={60 * int(ran[1]) + int(ran[2]) + 2}")
 
     def start_node(self) -> None:
         self._start("slurmd", "-D")
@@ -177,22 +188,38 @@ class Cluster:
                 with suppress(OSError):
                     environment = (entry / "environ").read_bytes().split(b"\0")
                     if mark in environment:
-                        in_job = any(variable.startswith(b"SLURM_JOB_ID=") for variable in environment)
-                        found.append(Process(int(entry.name), (entry / "comm").read_text().strip(), in_job))
+                        found.append(Process(int(entry.name), (entry / "comm").read_text().strip(), _job(environment)))
         return found
+
+
+def _job(environment: Sequence[bytes]) -> str | None:
+    """The Slurm job that an environment is of, as squeue writes it."""
+    variables = dict(variable.decode().split("=", 1) for variable in environment if variable.startswith(b"SLURM_"))
+    if "SLURM_ARRAY_TASK_ID" in variables:
+        return f"{variables['SLURM_ARRAY_JOB_ID']}_{variables['SLURM_ARRAY_TASK_ID']}"
+    return variables.get("SLURM_JOB_ID")
 
 
 @dataclass
 class Process:
     id: int
     name: str
-    in_job: bool
+    job: str | None
 
     def awaits(self, number: signal.Signals) -> bool:
-        """Whether a signal has been sent to it and not yet taken in."""
-        status = Path(f"/proc/{self.id}/status").read_text()
-        pending = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("SigPnd", "ShdPnd"))]
-        return any(mask >> (number - 1) & 1 for mask in pending)
+        """Whether a signal has been sent to it and not yet taken in, or has been the last."""
+        return not Path(f"/proc/{self.id}").exists() or self._has("SigPnd", number) or self._has("ShdPnd", number)
+
+    def catches(self, number: signal.Signals) -> bool:
+        return self._has("SigCgt", number)
+
+    def _has(self, mask: str, number: signal.Signals) -> bool:
+        """Whether a signal is in one of the masks of /proc/PID/status."""
+        with suppress(OSError):
+            for line in Path(f"/proc/{self.id}/status").read_text().splitlines():
+                if line.startswith(mask):
+                    return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+        return False
 
 
 def until(holds: Callable[[], bool], seconds: float, what: str) -> None:

@@ -40,7 +40,7 @@ def leftovers(results: Path) -> list[str]:
     return [name for name in files if not expected.fullmatch(name)]
 
 
-def finished(process, seconds: int = 240) -> str:
+def finished(process, seconds: int = 500) -> str:
     output, _ = process.communicate(timeout=seconds)
     return output
 
@@ -78,7 +78,7 @@ def test_a_cancelled_job_leaves_a_clean_store_and_the_line_typed_again_completes
 ):
     results = tmp_path / "results"
     process = start(*ONE_CELL, *SLOW)
-    until(lambda: in_the_middle(results), 120, "a second split to begin")
+    until(lambda: in_the_middle(results), 300, "a second split to begin")
     slurm.command("scancel", *slurm.running())
     output = finished(process)
     assert process.returncode == 1
@@ -104,7 +104,7 @@ def in_the_middle(results: Path) -> bool:
 def test_a_preempted_job_is_requeued_and_completes(start, slurm, until, tmp_path, uninterrupted, how):
     results = tmp_path / "results"
     process = start(*ONE_CELL, *SLOW)
-    until(lambda: in_the_middle(results), 120, "a second split to begin")
+    until(lambda: in_the_middle(results), 300, "a second split to begin")
     (job,) = slurm.running()
     match how:
         case "preempted":  # by Slurm itself, for a job of a partition that comes before this one
@@ -125,10 +125,10 @@ def test_a_preempted_job_is_requeued_and_completes(start, slurm, until, tmp_path
 def test_a_job_that_runs_out_of_time_is_requeued_and_completes(start, slurm, until, tmp_path, uninterrupted):
     results = tmp_path / "results"
     process = start(*ONE_CELL, *SLOW)
-    until(lambda: in_the_middle(results), 120, "a second split to begin")
+    until(lambda: in_the_middle(results), 300, "a second split to begin")
     (job,) = slurm.running()
-    with slurm.frozen_until_warned():  # however fast the machine, the split lasts until Slurm's clock strikes
-        slurm.command("scontrol", "update", f"jobid={job}", "TimeLimit=1")
+    with slurm.frozen_until_warned(job):  # however fast the machine, the split lasts until Slurm's clock strikes
+        slurm.cut_short(job)
     until(lambda: slurm.jobs()[job] == "PENDING", 30, "the job to be requeued")
     slurm.command("scontrol", "update", f"jobid={job}", "TimeLimit=60")
     output = finished(process)
@@ -150,7 +150,7 @@ def test_a_job_whose_time_is_too_short_for_one_split_says_so(start, tmp_path):
 def test_a_job_whose_node_fails_runs_again_and_completes(start, slurm, until, tmp_path, uninterrupted):
     results = tmp_path / "results"
     process = start(*ONE_CELL, *SLOW)
-    until(lambda: in_the_middle(results), 120, "a second split to begin")
+    until(lambda: in_the_middle(results), 300, "a second split to begin")
     (job,) = slurm.running()
     slurm.fail_node()
     try:
@@ -170,7 +170,7 @@ def test_an_interrupted_line_leaves_its_jobs_running_and_says_how_to_go_on(
 ):
     results = tmp_path / "results"
     process = start(*ONE_CELL, *SLOW)
-    until(lambda: in_the_middle(results), 120, "a second split to begin")
+    until(lambda: in_the_middle(results), 300, "a second split to begin")
     os.killpg(process.pid, signal.SIGINT)
     output = finished(process)
     assert process.returncode == 130
@@ -181,4 +181,44 @@ def test_an_interrupted_line_leaves_its_jobs_running_and_says_how_to_go_on(
     output = finished(again)
     assert again.returncode == 0, output
     assert numbers(results) == uninterrupted
+    assert leftovers(results) == []
+
+
+@pytest.mark.long
+def test_the_sensitivity_grid_in_shards_survives_a_preemption_a_timeout_and_a_cancellation(
+    start, slurm, until, tmp_path
+):
+    results = tmp_path / "results"
+    line = ("+sweeps=[alpha_beta,feb_shards]", "splits=0:4")
+    process = start(*line)
+
+    until(lambda: len(slurm.listening()) == 2, 300, "two jobs to run")
+    preempted = slurm.listening()
+    slurm.command("sbatch", "--partition=urgent", "--gres=gpu:a40:2", "--output=/dev/null", "--wrap=sleep 1")
+    until(lambda: "PENDING" in {slurm.jobs()[job] for job in preempted}, 60, "the jobs to be requeued")
+
+    until(lambda: set(slurm.listening()) - set(preempted), 300, "another job to run")
+    (late, *_) = set(slurm.listening()) - set(preempted)
+    with slurm.frozen_until_warned(late):
+        slurm.cut_short(late)
+    until(lambda: slurm.jobs()[late] == "PENDING", 60, "the job to be requeued")
+    slurm.command("scontrol", "update", f"jobid={late}", "TimeLimit=60")
+
+    until(lambda: set(slurm.listening()) - {late, *preempted}, 300, "yet another job to run")
+    (cancelled, *_) = set(slurm.listening()) - {late, *preempted}
+    slurm.command("scancel", cancelled)
+
+    output = finished(process, 3000)
+    assert process.returncode == 1, output
+    assert re.search(r"Slurm \d+: 64 jobs", output)
+    assert re.search(r"1 of 64 jobs failed:\n  .*: cancelled", output), output
+    assert len(numbers(results)) == 63
+    assert leftovers(results) == []
+
+    again = start(*line)
+    output = finished(again, 600)
+    assert again.returncode == 0, output
+    assert re.search(r"Slurm \d+: 1 job;", output)
+    assert len(re.findall(r"SCED .* 4 of 4 ", output)) == 16
+    assert len(numbers(results)) == 64
     assert leftovers(results) == []
