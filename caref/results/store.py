@@ -62,15 +62,11 @@ def check_writable(results_dir: str | Path) -> None:
         raise _refusal(results_dir, PermissionError(errno.EACCES, "no permission to write there"))
     free = shutil.disk_usage(existing).free
     if free < _LEAST_FREE_BYTES:
-        raise UserError(
-            f"results_dir={results_dir}: only {free // 1024} kB free there; make room or choose another"
-        )
+        raise UserError(f"results_dir={results_dir}: only {free // 1024} kB free there; make room or choose another")
 
 
 def _refusal(folder: Path, error: OSError) -> UserError:
-    reason = (
-        "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
-    )
+    reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
     return UserError(f"results_dir={folder}: cannot be written ({reason}); choose another or make room")
 
 
@@ -272,9 +268,7 @@ def cells(results_dir: str | Path) -> list[Cell]:
 def read_cell(folder: Path) -> Cell | None:
     """One signature's folder; None where it is not one. Predictions are not opened."""
     try:
-        config = yaml.load(
-            (folder / "config.yaml").read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
+        config = yaml.load((folder / "config.yaml").read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, yaml.YAMLError):
         return None
     cell = Cell(folder.name, config)

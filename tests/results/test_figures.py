@@ -125,4 +125,3 @@ def test_a_comparison_of_nothing_or_of_too_many_is_not_drawn(make_cell):
     assert "here are 0" in figures.comparison([])
     many = lines([make_cell("AQ", "esnli", [80.0, 82.0])] * 30)
     assert "here are 30" in figures.comparison(many)
-
