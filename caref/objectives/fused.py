@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from caref.compiled import CannotCompile
 from caref.objectives import fused_chunked, fused_cpu
 
 TERMS = ("ce", "uniform", "entropy", "kl", "sced")
@@ -70,7 +71,7 @@ def backend_for(device: str, alpha: float | None = None, beta: float | None = No
         try:
             fused_cpu.prepare(alpha, beta)
             backend = fused_cpu
-        except fused_cpu.CannotCompile as error:
+        except CannotCompile as error:
             warnings.warn(f"the objective runs in plain PyTorch, several times slower: {error}", stacklevel=2)
             backend = fused_chunked
     elif device == "cuda" and importlib.util.find_spec("triton"):

@@ -1,41 +1,22 @@
 """The fused objective on CPU: `fused_cpu.cpp`, compiled on first use by the machine's C++ compiler.
 
-One compilation takes about two seconds, is needed once for each kind of exponents (see `_kind`) and is kept in
-~/.cache/caref, for every later process on a machine with the same processor and compiler.
+One compilation takes about two seconds, is needed once for each kind of exponents (see `_kind`) and is kept
+for later.
 """
 
 import ctypes
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from caref import compiled
+
 SOURCE = Path(__file__).with_suffix(".cpp")
-FLAGS = (
-    "-std=c++17",
-    "-O3",
-    "-march=native",
-    "-fopenmp-simd",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-shared",
-    "-fPIC",
-    "-pthread",
-)
 # Below this many logits a thread, starting the thread costs more than it saves.
 _LOGITS_A_THREAD = 200_000
 _DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
-
-
-class CannotCompile(Exception):
-    """There is no C++ compiler here, or it refused; the message says which."""
 
 
 def prepare(alpha: float | None, beta: float | None) -> None:
@@ -105,17 +86,7 @@ def _kind(exponent: float, simple: tuple[float, ...]) -> int:
 
 @cache
 def _library(alpha_kind: int, beta_kind: int) -> ctypes.CDLL:
-    compiler = _compiler()
-    flags = (*FLAGS, f"-DALPHA_KIND={alpha_kind}", f"-DBETA_KIND={beta_kind}")
-    built_from = (SOURCE.read_text(), *flags, compiler, _version(compiler), _processor())
-    name = f"fused_{hashlib.sha256('|'.join(built_from).encode()).hexdigest()[:16]}.so"
-    path = _cache() / name
-    if not path.exists():
-        _compile(compiler, flags, path)
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise CannotCompile(f"{path} does not load: {error}") from error
+    library = compiled.library(SOURCE, f"-DALPHA_KIND={alpha_kind}", f"-DBETA_KIND={beta_kind}")
     pointer, integer, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
     library.row_bytes.restype = integer
     for dtype in _DTYPES.values():
@@ -125,52 +96,3 @@ def _library(alpha_kind: int, beta_kind: int) -> ctypes.CDLL:
         getattr(library, f"forward_{dtype}").argtypes = [*before, pointer, pointer, ctypes.c_int]
         getattr(library, f"backward_{dtype}").argtypes = [*before, pointer, pointer, pointer, ctypes.c_int]
     return library
-
-
-def _compile(compiler: str, flags: tuple[str, ...], path: Path) -> None:
-    # Renamed into place, so that processes that compile at the same moment never load half a file.
-    handle, unfinished = tempfile.mkstemp(suffix=".so", dir=path.parent)
-    os.close(handle)
-    try:
-        command = [compiler, *flags, "-o", unfinished, str(SOURCE)]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False)
-        if ran.returncode:
-            raise CannotCompile(f"{compiler} failed on {SOURCE.name}: {ran.stderr.strip()[:500]}")
-        os.replace(unfinished, path)
-    finally:
-        Path(unfinished).unlink(missing_ok=True)
-
-
-def _compiler() -> str:
-    for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
-        if name and (path := shutil.which(name)):
-            return path
-    raise CannotCompile("no C++ compiler was found (c++, g++, clang++ or $CXX)")
-
-
-@cache
-def _version(compiler: str) -> str:
-    return subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
-
-
-@cache
-def _processor() -> str:
-    """What -march=native depends on: a home folder may be shared by machines that differ in it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return f"{platform.machine()} {platform.processor()}"
-    described = ("vendor_id", "cpu family", "model", "flags", "CPU part", "Features")
-    return "\n".join(sorted({line for line in lines if line.split("\t")[0].strip() in described}))
-
-
-@cache
-def _cache() -> Path:
-    wanted = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "caref"
-    try:
-        wanted.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=wanted):
-            return wanted
-    except OSError:
-        # A home that cannot be written to: compile for this process alone.
-        return Path(tempfile.mkdtemp(prefix="caref-"))

@@ -11,6 +11,7 @@ import pytest
 import torch
 from rows import hard_rows, masked_rows
 
+from caref.compiled import folder
 from caref.objectives import fused, fused_chunked, fused_cpu
 from caref.objectives.per_token import per_token, per_token_from_hidden, reference
 
@@ -179,7 +180,7 @@ def test_from_hidden_states_it_is_the_same_and_trains_what_is_trained(trained, m
 def fresh(tmp_path, monkeypatch):
     """Nothing compiled yet, nothing remembered; the folder where compiled code goes."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    remembered = (fused.backend_for, fused_cpu._library, fused_cpu._cache)
+    remembered = (fused.backend_for, fused_cpu._library, folder)
     for function in remembered:
         function.cache_clear()
     yield tmp_path / "caref"
