@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from one_node import until
 
 pytestmark = pytest.mark.slurm
 ONE_CELL = ("reg.alpha=2", "splits=0:3")
@@ -14,11 +15,9 @@ SLOW = ("train.epochs=12",)  # a split takes seconds: long enough to be hit in i
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(command, slurm_line, tmp_path_factory) -> dict:
+def uninterrupted(command, settings, tmp_path_factory) -> dict:
     """The slow cell's three splits, run in one go without a cluster."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    launcher = [override for override in slurm_line if override.startswith("hydra")]
-    settings = [override for override in slurm_line if override not in launcher]
     done = command("run.py", *settings, *ONE_CELL, *SLOW, cwd=folder)
     assert done.returncode == 0, done.stderr
     return numbers(folder / "results")
@@ -73,9 +72,7 @@ def test_what_slurm_refuses_is_said_in_one_line(start, tmp_path, override, said)
     assert re.fullmatch(rf"error: .*({said}).*\n", output, re.IGNORECASE), output
 
 
-def test_a_cancelled_job_leaves_a_clean_store_and_the_line_typed_again_completes(
-    start, slurm, until, tmp_path, uninterrupted
-):
+def test_a_cancelled_job_leaves_a_clean_store_and_the_line_typed_again_completes(start, slurm, tmp_path, uninterrupted):
     results = tmp_path / "results"
     process = start(*ONE_CELL, *SLOW)
     until(lambda: in_the_middle(results), 300, "a second split to begin")
@@ -94,6 +91,31 @@ def test_a_cancelled_job_leaves_a_clean_store_and_the_line_typed_again_completes
     assert leftovers(results) == []
 
 
+def test_the_users_own_file_and_the_command_line_say_what_a_job_asks_for(start, slurm, tmp_path):
+    own = tmp_path / "home" / "caref" / "hydra" / "launcher" / "mine.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("defaults: [slurm_a40]\naccount: my_lab\nconstraint: nvlink\ntimeout_min: 30\n")
+    asked = ("hydra.launcher.partition=urgent", "hydra.launcher.array_parallelism=1", "hydra.launcher.timeout_min=90")
+    before = set(slurm.jobs())
+    start("reg.alpha=1,2", "splits=0:2", *asked, launcher="mine")
+    until(lambda: len(set(slurm.jobs()) - before) == 2, 60, "the jobs to be submitted")
+    first, second = sorted(set(slurm.jobs()) - before)
+    until(lambda: slurm.jobs()[first] == "RUNNING", 60, "the first job to run")
+    assert slurm.jobs()[second] == "PENDING"  # one at a time, though there are two devices
+    said = slurm.command("scontrol", "show", "job", first)
+    for wanted in (
+        "Account=my_lab",
+        "Features=nvlink",
+        "TimeLimit=01:30:00",
+        "Partition=urgent",
+        "MinMemoryNode=1G",
+        "CPUs/Task=1",
+        "TresPerNode=gres:gpu:a40:1",
+        "Requeue=1",
+    ):
+        assert wanted in said, said
+
+
 def in_the_middle(results: Path) -> bool:
     """Whether a record is there and the next split is being worked on."""
     return bool(list(results.glob("*/splits/*.json")) and list(results.glob("*/locks/*.lock")))
@@ -101,7 +123,7 @@ def in_the_middle(results: Path) -> bool:
 
 @pytest.mark.long
 @pytest.mark.parametrize("how", ["preempted", "warned", "terminated"])
-def test_a_preempted_job_is_requeued_and_completes(start, slurm, until, tmp_path, uninterrupted, how):
+def test_a_preempted_job_is_requeued_and_completes(start, slurm, tmp_path, uninterrupted, how):
     results = tmp_path / "results"
     process = start(*ONE_CELL, *SLOW)
     until(lambda: in_the_middle(results), 300, "a second split to begin")
@@ -122,7 +144,7 @@ def test_a_preempted_job_is_requeued_and_completes(start, slurm, until, tmp_path
 
 
 @pytest.mark.long
-def test_a_job_that_runs_out_of_time_is_requeued_and_completes(start, slurm, until, tmp_path, uninterrupted):
+def test_a_job_that_runs_out_of_time_is_requeued_and_completes(start, slurm, tmp_path, uninterrupted):
     results = tmp_path / "results"
     process = start(*ONE_CELL, *SLOW)
     until(lambda: in_the_middle(results), 300, "a second split to begin")
@@ -147,7 +169,7 @@ def test_a_job_whose_time_is_too_short_for_one_split_says_so(start, tmp_path):
 
 
 @pytest.mark.long
-def test_a_job_whose_node_fails_runs_again_and_completes(start, slurm, until, tmp_path, uninterrupted):
+def test_a_job_whose_node_fails_runs_again_and_completes(start, slurm, tmp_path, uninterrupted):
     results = tmp_path / "results"
     process = start(*ONE_CELL, *SLOW)
     until(lambda: in_the_middle(results), 300, "a second split to begin")
@@ -165,9 +187,7 @@ def test_a_job_whose_node_fails_runs_again_and_completes(start, slurm, until, tm
 
 
 @pytest.mark.long
-def test_an_interrupted_line_leaves_its_jobs_running_and_says_how_to_go_on(
-    start, slurm, until, tmp_path, uninterrupted
-):
+def test_an_interrupted_line_leaves_its_jobs_running_and_says_how_to_go_on(start, slurm, tmp_path, uninterrupted):
     results = tmp_path / "results"
     process = start(*ONE_CELL, *SLOW)
     until(lambda: in_the_middle(results), 300, "a second split to begin")
@@ -185,9 +205,7 @@ def test_an_interrupted_line_leaves_its_jobs_running_and_says_how_to_go_on(
 
 
 @pytest.mark.long
-def test_the_sensitivity_grid_in_shards_survives_a_preemption_a_timeout_and_a_cancellation(
-    start, slurm, until, tmp_path
-):
+def test_the_sensitivity_grid_in_shards_survives_a_preemption_a_timeout_and_a_cancellation(start, slurm, tmp_path):
     results = tmp_path / "results"
     line = ("+sweeps=[alpha_beta,feb_shards]", "splits=0:4")
     process = start(*line)
