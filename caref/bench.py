@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from statistics import fmean
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from caref.data.examples import Example
 from caref.data.prompts import text
@@ -21,6 +21,7 @@ from caref.errors import SplitFailed
 from caref.progress import Progress
 
 _VERSIONED = ("torch", "transformers", "peft", "tokenizers", "bert-score", "numpy")
+_REHEARSED = 8  # tokens that a rehearsal writes
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,22 @@ class Bench:
             )
             for place, split in enumerate(splits)
         ]
+
+    def rehearse(self, split: Split) -> None:
+        """One step of training on the split's longest examples and the first words of its longest generations."""
+        from caref import training
+        from caref.evaluation.generate import generate
+        from caref.models.packed import packed_part
+
+        job = self.job
+        train = sorted(self.tokens(split.train), key=lambda example: -len(example.prompt) - len(example.target))
+        evaluation = sorted(self.tokens(split.evaluation), key=lambda example: -len(example.prompt))
+        settings = OmegaConf.merge(job.train, {"epochs": 1})
+        with packed_part(self.backbone, job.peft, [split.seed], total_steps=1) as part:
+            training.fit(part, self.backbone, self.objective, [train[: job.train.batch_size]], settings, [split.seed])
+            few = min(_REHEARSED, job.evaluation.max_new_tokens)
+            longest = evaluation[: job.evaluation.batch_size]
+            generate(part.model, self.backbone, longest, job.evaluation.batch_size, few)
 
     def _scored(
         self,

@@ -17,7 +17,7 @@ from caref.config import described, signature_of
 from caref.data import sources, splits
 from caref.data.examples import fingerprint
 from caref.errors import SplitFailed, UserError
-from caref.packs import Packs, out_of_memory
+from caref.packs import Packs
 from caref.progress import Progress
 from caref.results import store, tables
 from caref.tracking.tracker import Tracker, tracking
@@ -183,12 +183,14 @@ def _work(
     except UserError:
         raise
     except Exception as error:  # whatever went wrong with a split, the others are worth having
-        trouble = f"{type(error).__name__}: {error}", traceback.format_exc(), out_of_memory(error)
+        from caref import memory
+
+        trouble = f"{type(error).__name__}: {error}", traceback.format_exc(), memory.short(error)
     if trouble is not None:  # by now what the error held of the device's memory is free
-        told, note, memory = trouble
+        told, note, short = trouble
         progress.end()
         if len(pack) > 1:
-            packs.shrink(len(pack), None if memory else told)
+            packs.shrink(len(pack), None if short else told)
             return {}, {}
         return {}, {pack[0]: _failed(planned, pack[0], told, note, progress)}
     records, failures = {}, {}

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from caref.bench import Bench
 from caref.data.splits import Split
 
-# Beyond these a batch is large enough to keep the device busy by itself (benchmarks/packed.py).
+# Beyond these a batch keeps the device busy by itself (benchmarks/packed.py).
 _MOST = 16
+# Of the free memory, for what one split was measured to take; the rest is for what grows with a generation's length.
+_SHARE = 0.6
 
 
 class Packs:
@@ -15,7 +17,7 @@ class Packs:
 
     Args:
         bench: the job's.
-        say: is told, once each, why splits run one by one and when packs become smaller.
+        say: is told why splits run one by one, and when packs become smaller.
     """
 
     def __init__(self, bench: Bench, say: Callable[[str], None]):
@@ -26,7 +28,7 @@ class Packs:
         """How many splits to run side by side next.
 
         Args:
-            sample: a split of the job, to measure what one takes.
+            sample: a split of the job, on which to measure what one takes.
         """
         if self._size is None:
             self._size = self._wanted(sample)
@@ -46,7 +48,19 @@ class Packs:
         if reason is not None:
             self._say(f"splits run one by one: {reason}")
             return 1
-        return _MOST if asked == "auto" else asked
+        return self._fitting(sample) if asked == "auto" else asked
+
+    def _fitting(self, sample: Split) -> int:
+        from caref import memory
+
+        device = self._bench.device
+        try:
+            taken = memory.peak(lambda: self._bench.rehearse(sample), device)
+        except Exception as error:
+            if memory.short(error):
+                return 1
+            raise
+        return max(1, min(_MOST, int(_SHARE * memory.free(device) / max(taken, 1))))
 
     def shrink(self, size: int, trouble: str | None) -> None:
         """Make packs half as large, where memory was short, and give back what is held; else run split by split.
@@ -63,13 +77,3 @@ class Packs:
             import torch
 
             torch.cuda.empty_cache()
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is short, on whatever device."""
-    import torch
-
-    told = str(error).lower()
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and ("allocate memory" in told or "not enough memory" in told)
-    )
