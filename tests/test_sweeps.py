@@ -192,6 +192,12 @@ def test_a_bad_cell_refuses_the_sweep_in_one_line_and_leaves_nothing(command, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_without_slurm_the_slurm_launcher_says_so_in_one_line(command, tmp_path):
+    done = command("run.py", "-m", *TINY, "hydra/launcher=slurm_a40", cwd=tmp_path, PATH=str(tmp_path))
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: hydra/launcher: no Slurm to submit to here: .*srun.*\n", done.stderr), done.stderr
+
+
 def test_cells_that_say_the_same_run_once_and_shards_share_the_splits(command, tmp_path):
     line = ("run.py", "-m", *TINY, "reg.alpha=2,2.0", "splits=0:3", "+sweeps=feb_shards", "hydra.sweeper.shards=2")
     done = command(*line, cwd=tmp_path)
