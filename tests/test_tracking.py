@@ -482,7 +482,8 @@ def test_a_job_tells_of_what_it_trained_and_its_second_run_of_nothing_more(compo
     rows = [row["item"] for row in of_kind(runs[f"{cell.name}-001"], "history")]
     losses = [row["train/loss"] for row in rows]
     assert len(losses) == records[1]["counts"]["steps"] == 4
-    assert records[1]["training"]["loss"] == pytest.approx(sum(losses[2:]) / 2)  # the mean of the last epoch
+    # the mean of the last epoch, to the four digits that a record keeps
+    assert records[1]["training"]["loss"] == pytest.approx(sum(losses[2:]) / 2, rel=5e-4)
     assert {"train/ce", "train/sced", "train/kl"} <= rows[0].keys()
     assert final(runs[f"{cell.name}-001"])["predictions.nrows"] == 6
     jobs.run(composed(*chosen, "splits=0:2", "tracker=wandb"))
