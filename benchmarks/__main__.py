@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-BENCHMARKS = ("objective", "packed", "cell", "start_up", "dry_run", "report")
+BENCHMARKS = ("objective", "cell", "start_up", "dry_run", "report")
 
 
 def main() -> None:

@@ -59,9 +59,7 @@ def pad(rows: Sequence[Sequence[int]], value: int, left: bool = False) -> torch.
     """(B, T) int64: every row filled up with `value` to the longest, on the right or on the left."""
     length = max(map(len, rows))
     filling = [[value] * (length - len(row)) for row in rows]
-    return torch.tensor(
-        [[*fill, *row] if left else [*row, *fill] for row, fill in zip(rows, filling, strict=True)]
-    )
+    return torch.tensor([[*fill, *row] if left else [*row, *fill] for row, fill in zip(rows, filling, strict=True)])
 
 
 def collate(examples: Sequence[Encoded], backbone) -> Batch:
