@@ -6,6 +6,7 @@ PYTHON ?= python3.11
 TORCH_INDEX ?=
 BIN := .venv/bin
 PARALLEL := -n auto --dist loadfile
+LONG ?= tests
 export TOKENIZERS_PARALLELISM := false
 
 .PHONY: run test test-long lint setup bench
@@ -18,7 +19,7 @@ test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long" $(PARALLEL)
 
 test-long: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long $(PARALLEL)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long $(PARALLEL) $(LONG)
 
 bench: setup
 	$(BIN)/python -m benchmarks
