@@ -1,5 +1,6 @@
 """A Slurm for the tests that need one, and the line that they type."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -34,8 +35,12 @@ def slurm() -> Iterator[Cluster]:
     """A one-node Slurm with two a40 devices in the partition a40."""
     if reason := missing():
         pytest.skip(reason)
-    with one_node() as cluster:
-        yield cluster
+    before = signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated"))  # so that nothing stays behind
+    try:
+        with one_node() as cluster:
+            yield cluster
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
