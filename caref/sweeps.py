@@ -17,7 +17,7 @@ def sweep(
     cells: Sequence[Overrides],
     compose: Callable[[Overrides], DictConfig],
     launch: Callable[..., Sequence],
-    shards: int,
+    shards: int | None = None,
 ) -> Sequence:
     """Plan every cell, launch what is left of them, print one table, and end the process non-zero where cells failed.
 
@@ -27,13 +27,13 @@ def sweep(
         cells: each a list of Hydra overrides, one cell.
         compose: makes the configuration of one.
         launch: Hydra's launcher: (overrides of every job, initial_job_idx) -> one JobReturn a job.
-        shards: into how many jobs what is left of each cell's splits is dealt.
+        shards: over how many jobs what is left of each cell's splits is dealt; None: one job a cell.
 
     Returns:
         The launcher's results; none for cells that were finished.
     """
     with reported():
-        if shards < 1:
+        if shards is not None and shards < 1:
             raise UserError(f"hydra.sweeper.shards={shards}: must be at least 1")
         planned = _plans(cells, compose)
         plans = [plan for plan, _ in planned]
@@ -46,9 +46,9 @@ def sweep(
             if len(splits) < len(plan.indices):
                 jobs.track(plan)  # no job is launched for what is finished
         launched = [
-            (f"{title} splits={part}".strip(), (*overrides, *([f"splits='{part}'"] if shards > 1 else [])))
+            (f"{title} splits={part}".strip(), (*overrides, *([f"splits='{part}'"] if shards else [])))
             for (_, overrides), title, splits in zip(planned, titles, left, strict=True)
-            for part in _dealt(splits, shards)
+            for part in _dealt(splits, shards or 1)
         ]
         returns = launch([overrides for _, overrides in launched], initial_job_idx=0) if launched else []
     failures = [

@@ -42,10 +42,10 @@ class CellSweeper(Sweeper):
     Args:
         grids: by name, each a mapping from key to comma-separated values; the cells are the union of the grids. A key
             given on the command line takes the place of the grids' values for it.
-        shards: into how many jobs each cell's splits are dealt, to be run side by side by a cluster's launcher.
+        shards: over how many jobs each cell's splits are dealt, to be run side by side by a cluster's launcher.
     """
 
-    def __init__(self, grids: Mapping[str, Mapping[str, Any]], shards: int):
+    def __init__(self, grids: Mapping[str, Mapping[str, Any]], shards: int | None):
         self._grids = [dict(grid) for grid in grids.values()] or [{}]
         self._shards = shards
 

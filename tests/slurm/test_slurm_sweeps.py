@@ -46,7 +46,7 @@ def finished(process, seconds: int = 500) -> str:
 
 def test_an_array_of_jobs_each_with_its_own_device(start, tmp_path):
     setup = 'hydra.launcher.setup=["echo device $CUDA_VISIBLE_DEVICES; sleep 2"]'
-    process = start("reg.alpha=1,2", "splits=0:2", "+sweeps=feb_shards", "hydra.sweeper.shards=1", setup)
+    process = start("reg.alpha=1,2", "splits=0:2", setup)
     output = finished(process)
     assert process.returncode == 0, output
     assert re.search(r"^Slurm \d+: 2 jobs", output, re.MULTILINE)  # one array
