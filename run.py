@@ -24,11 +24,10 @@ config.register()
 def main(job: DictConfig) -> None:
     from caref import forecast, jobs
 
-    if HydraConfig.get().mode is RunMode.MULTIRUN:  # the sweep validated it, and tells at its end what failed
+    if HydraConfig.get().mode is RunMode.MULTIRUN:  # the sweep planned it, and tells at its end what failed
         jobs.run(job)
         return
     with reported():
-        config.validate(job)
         if job.dry_run:
             print(forecast.told([jobs.plan(job)]))
         else:

@@ -1,21 +1,14 @@
-"""What one job is made of: the typed schema of `conf/`, its validation, and its signature.
+"""What one job is made of: the typed schema of `conf/`.
 
-Imports neither torch nor transformers, so that a bad command is refused before anything heavy is loaded.
 Each group of `conf/` whose choices differ in kind (peft, reg) has one schema a kind; a YAML file names
 its schema in its defaults list and fills it in.
 """
 
-import hashlib
-import json
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
-
-from caref.errors import UserError
 
 
 @dataclass
@@ -272,129 +265,6 @@ def known_keys() -> list[str]:
     return sorted({prefix + one.name for prefix, schema in parts for one in fields(schema)})
 
 
-# What a value must be, by key. A key that the job at hand does not have is passed over.
-_AT_LEAST = {
-    "reg.beta": 0,
-    "reg.lambda_sced": 0,
-    "reg.lambda_kl": 0,
-    "reg.lambda_entropy": 0,
-    "reg.smoothing": 0,
-    "train.epochs": 1,
-    "train.batch_size": 1,
-    "train.warmup_steps": 0,
-    "train.weight_decay": 0,
-    "evaluation.batch_size": 1,
-    "evaluation.max_new_tokens": 1,
-    "dataset.train_size": 1,
-    "dataset.eval_size": 1,
-    "peft.r": 1,
-    "peft.init_r": 1,
-    "peft.target_r": 1,
-    "peft.interval": 1,
-    "peft.tokens": 1,
-    "peft.dropout": 0,
-    "peft.warmup": 0,
-    "peft.settle": 0,
-    "peft.orthogonality": 0,
-    "model.dropout": 0,
-    "bertscore.layer": 1,
-}
-_ABOVE = {"train.lr": 0, "train.max_grad_norm": 0, "peft.alpha": 0}
-_BELOW = {"reg.smoothing": 1, "peft.dropout": 1, "model.dropout": 1}
-_ONE_OF = {
-    "train.precision": ("auto", "bf16", "fp32"),
-    "train.supervise": ("joint", "answer"),
-    "peft.scope": ("self", "decoder"),
-    "source.name": ("auto", "files", "hub", "demo"),
-    "dataset.train_split": ("train", "validation", "test"),
-    "dataset.eval_split": ("train", "validation", "test"),
-    "tracker.mode": ("offline", "online"),
-}
-_RULES = (
-    (_AT_LEAST, lambda value, bound: value >= bound, "must be at least {}"),
-    (_ABOVE, lambda value, bound: value > bound, "must be above {}"),
-    (_BELOW, lambda value, bound: value < bound, "must be below {}"),
-    (_ONE_OF, lambda value, choices: value in choices, "must be one of {}"),
-)
-
-
-def validate(job: DictConfig) -> None:
-    """Refuse a job that cannot be run as it is written, before anything heavy is loaded.
-
-    Raises:
-        UserError: one line that names the key, its value and what it may be.
-    """
-    values = _values(job)
-    if missing := sorted(key for key, value in values.items() if value == MISSING):
-        raise UserError(f"{missing[0]} has no value; give it one")
-    if job.train.precision == "fp16":
-        raise UserError("train.precision=fp16: T5 overflows in float16; use bf16, fp32 or auto")
-    for bounds, holds, mend in _RULES:
-        for key, bound in bounds.items():
-            value = values.get(key)
-            unbounded = isinstance(value, float) and not math.isfinite(value)
-            if value is not None and (unbounded or not holds(value, bound)):
-                raise UserError(f"{key}={value}: {mend.format(_listed(bound))}")
-    if job.reg.term == "sced" and not 1 <= job.reg.alpha < math.inf:
-        raise UserError(f"reg.alpha={job.reg.alpha}: must be at least 1, where SCED's gradient is bounded")
-    if job.reg.term == "entmax" and not 1.001 <= job.reg.alpha < math.inf:
-        raise UserError(f"reg.alpha={job.reg.alpha}: must be at least 1.001; reg=none is alpha 1, the softmax")
-    if job.peft.method == "adalora" and job.peft.target_r > job.peft.init_r:
-        raise UserError(f"peft.target_r={job.peft.target_r}: must be at most peft.init_r, {job.peft.init_r}")
-    if job.peft.method == "adalora" and not job.peft.warmup + job.peft.settle < 1:
-        raise UserError(f"peft.warmup={job.peft.warmup}: with peft.settle it must stay below 1, the whole run")
-    if job.pack != "auto" and (type(job.pack) is not int or job.pack < 1):
-        raise UserError(f"pack={job.pack}: must be auto or a whole number of splits, at least 1")
-    if job.source.name == "demo" and job.source.root is not None:
-        raise UserError(f"source.root={job.source.root}: the demo data is made, not read; use source=files or drop it")
-
-
-def _values(job: DictConfig) -> dict[str, object]:
-    """Every value of a job by its dotted key; asked of OmegaConf at once, since a sweep asks it of every cell."""
-    flat: dict[str, object] = {}
-    open_nodes = list(OmegaConf.to_container(job, resolve=True).items())
-    while open_nodes:
-        key, value = open_nodes.pop()
-        if isinstance(value, dict):
-            open_nodes += [(f"{key}.{name}", child) for name, child in value.items()]
-        else:
-            flat[key] = value
-    return flat
-
-
-def _listed(bound: object) -> str:
-    return ", ".join(bound) if isinstance(bound, tuple) else str(bound)
-
-
-# What cannot change a number: names that only tables show, and where things are kept.
-_IMMATERIAL = {"model": ("name",), "peft": ("name",), "reg": ("name",), "train": ("save",)}
-_PARTS = ("model", "peft", "dataset", "reg", "bertscore", "train", "evaluation")
-
-
-def signature(job: DictConfig, fingerprint: str) -> str:
-    """What a job's numbers depend on, hashed: the same signature is the same cell of the table.
-
-    Args:
-        job: a composed job.
-        fingerprint: of the examples it draws from, `caref.data.examples.fingerprint`.
-
-    Returns:
-        12 hexadecimal digits.
-    """
-    return signature_of(described(job, fingerprint))
-
-
-def signature_of(description: Mapping) -> str:
-    """The same of what `described` says of a job."""
-    material = {"fingerprint": description["fingerprint"]}
-    for part in _PARTS:
-        immaterial = _IMMATERIAL.get(part, ())
-        material[part] = {key: value for key, value in description[part].items() if key not in immaterial}
-    if material["model"]["path"] is not None:
-        del material["model"]["config"]  # a described shape; the weights' own is at the path
-    return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def described(job: DictConfig, fingerprint: str) -> dict:
-    """What a results folder says of a cell: the parts its signature is made of, names and fingerprint included."""
-    return {"fingerprint": fingerprint} | {part: OmegaConf.to_container(job[part], resolve=True) for part in _PARTS}
+def plain(job: DictConfig) -> dict:
+    """A job as nested dictionaries, interpolations resolved: fast to read where a sweep reads many."""
+    return OmegaConf.to_container(job, resolve=True)

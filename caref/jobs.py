@@ -13,14 +13,16 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from caref.bench import Bench
-from caref.config import described, signature_of
+from caref.config import plain
 from caref.data import sources, splits
 from caref.data.examples import fingerprint
 from caref.errors import SplitFailed, UserError
 from caref.packs import Packs
 from caref.progress import Progress
 from caref.results import store, tables
+from caref.signature import described, signature
 from caref.tracking.tracker import Tracker, tracking
+from caref.validation import validate
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,10 @@ def plan(job: DictConfig) -> Plan:
     """Read the data and settle what the job is.
 
     Raises:
-        UserError: where the splits, the data or the results folder cannot be as the job says.
+        UserError: where a value, the splits, the data or the results folder cannot be as the job says.
     """
+    values = plain(job)
+    validate(values)
     indices = splits.parse(job.splits)
     if not job.dry_run:
         store.check_writable(job.results_dir)
@@ -74,8 +78,8 @@ def plan(job: DictConfig) -> Plan:
         job.source.name,
         job.source.root,
     )
-    description = described(job, mark)
-    return Plan(job, indices, sampler, source, mark, description, signature_of(description))
+    description = described(values, mark)
+    return Plan(job, indices, sampler, source, mark, description, signature(description))
 
 
 @cache  # the cells of a sweep share their datasets

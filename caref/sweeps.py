@@ -6,7 +6,7 @@ from pathlib import Path
 from hydra.core.utils import JobStatus
 from omegaconf import DictConfig
 
-from caref import config, forecast, jobs
+from caref import forecast, jobs
 from caref.errors import UserError, reported
 from caref.results import store, tables
 
@@ -68,9 +68,7 @@ def _plans(cells: Sequence[Overrides], compose: Callable[[Overrides], DictConfig
     planned = {}
     for overrides, title in zip(cells, _titles(cells), strict=True):
         try:
-            job = compose(overrides)
-            config.validate(job)
-            plan = jobs.plan(job)
+            plan = jobs.plan(compose(overrides))
         except UserError as error:
             raise UserError(f"{title}: {error}" if title else str(error)) from None
         planned.setdefault((plan.signature, plan.indices), (plan, overrides))

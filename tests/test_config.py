@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from caref.config import signature, validate
+from caref import config
 from caref.errors import UserError
+from caref.signature import described, signature
+from caref.validation import validate
 
 CONF = Path(__file__).parents[1] / "conf"
 GROUPS = ("model", "peft", "dataset", "reg", "source", "bertscore")
@@ -16,7 +18,7 @@ CHOICES = [(group, file.stem) for group in GROUPS for file in sorted((CONF / gro
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_choice_of_every_group_composes_into_a_valid_job(composed, group, choice):
     job = composed(f"{group}={choice}")
-    validate(job)
+    validate(config.plain(job))
     assert job[group].get("name", job[group].get("model"))
 
 
@@ -59,13 +61,17 @@ def test_the_default_job_is_the_papers(composed):
 )
 def test_a_value_out_of_its_range_is_refused_by_its_key(composed, overrides, told):
     with pytest.raises(UserError) as refusal:
-        validate(composed(*overrides))
+        validate(config.plain(composed(*overrides)))
     assert told in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
+def mark(job, data: str = "data") -> str:
+    return signature(described(config.plain(job), data))
+
+
 def test_what_cannot_change_a_number_is_not_in_the_signature(composed):
-    base = signature(composed(), "data")
+    base = mark(composed())
     for same in (
         "splits=3",
         "results_dir=elsewhere",
@@ -75,7 +81,7 @@ def test_what_cannot_change_a_number_is_not_in_the_signature(composed):
         "peft.name=other",
         "model.config.d_model=8",
     ):
-        assert signature(composed(same), "data") == base, same
+        assert mark(composed(same)) == base, same
 
 
 def test_what_can_change_a_number_is_in_the_signature(composed):
@@ -84,8 +90,8 @@ def test_what_can_change_a_number_is_in_the_signature(composed):
         "dataset=ecqa", "dataset.eval_size=20", "dataset.train_split=test", "train.lr=1e-4", "train.epochs=1",
         "train.precision=fp32", "train.supervise=answer", "evaluation.max_new_tokens=32", "bertscore=minilm",
     ]  # fmt: skip
-    marks = {signature(composed(), "data"), signature(composed(), "other data")}
-    marks |= {signature(composed(variation), "data") for variation in variations}
+    marks = {mark(composed()), mark(composed(), "other data")}
+    marks |= {mark(composed(variation)) for variation in variations}
     assert len(marks) == len(variations) + 2
 
 
@@ -93,4 +99,4 @@ def test_the_signature_of_a_random_model_follows_its_shape(composed):
     tiny = composed("model=tiny_t5")
     wider = composed("model=tiny_t5", "model.config.d_ff=48")
     assert json.dumps(dict(tiny.model.config)) != json.dumps(dict(wider.model.config))
-    assert signature(tiny, "data") != signature(wider, "data")
+    assert mark(tiny) != mark(wider)

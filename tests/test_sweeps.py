@@ -13,6 +13,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 
 from caref import config
+from caref.signature import described, signature
 from hydra_plugins.caref_sweeper import CellSweeper, Composer
 
 ROOT = Path(__file__).parents[1]
@@ -87,7 +88,8 @@ RQ3 = set(product(("AdaLoRA", "LoRA r=128", "LoRA r=4"), ("cross_entropy",), DAT
 def test_each_research_question_names_its_rows_of_table_1_and_what_they_share_once(jobs_of, experiment, expected):
     jobs = jobs_of(f"+experiments={experiment}")
     assert rows(jobs) == expected
-    assert len(jobs) == len(expected) == len({config.signature(job, job.dataset.name) for job in jobs})
+    marks = {signature(described(config.plain(job), job.dataset.name)) for job in jobs}
+    assert len(jobs) == len(expected) == len(marks)
 
 
 @pytest.mark.parametrize("line", ["+experiments=figure1d", "+sweeps=alpha_beta", "+sweeps=[alpha_beta,feb_shards]"])

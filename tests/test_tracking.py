@@ -16,13 +16,14 @@ from omegaconf import OmegaConf
 from wandb.util import get_core_path
 
 from caref import config, jobs, sweeps
-from caref.config import described
 from caref.errors import UserError
 from caref.results import every_cell, store
+from caref.signature import described
 from caref.tracking import offline
 from caref.tracking.__main__ import sync
 from caref.tracking.comparison import comparison
 from caref.tracking.tracker import tracking
+from caref.validation import validate
 
 ROOT = Path(__file__).parents[1]
 SIGNATURE = "0123456789ab"
@@ -33,6 +34,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from caref.results import store
 from caref.tracking.tracker import tracking
+from caref.validation import validate
 work = json.loads(sys.stdin.read())
 cell = Path(work["cell"])
 with tracking(OmegaConf.create(work["settings"]), cell, work["description"]) as tracker:
@@ -83,7 +85,7 @@ def predictions(split: int) -> list[dict]:
 
 @pytest.fixture
 def description(composed) -> dict:
-    return described(composed("model=tiny_t5", "source=demo", "bertscore=minilm"), "f" * 64)
+    return described(config.plain(composed("model=tiny_t5", "source=demo", "bertscore=minilm")), "f" * 64)
 
 
 @pytest.fixture
@@ -370,7 +372,7 @@ def test_a_wandb_sweep_file_makes_lines_that_run(path, composed):
     for chosen in ([choices[end] for choices in ranges] for end in (0, -1)):
         args = {key: {"value": value} for key, value in zip(sweep["parameters"], chosen, strict=True)}
         job = composed(*fixed, *utils.create_sweep_command_args({"args": args})["args_no_hyphens"])
-        config.validate(job)
+        validate(config.plain(job))
         assert (job.tracker.name, job.tracker.mode) == ("wandb", "online")
         assert all(OmegaConf.select(job, key) == pytest.approx(args[key]["value"]) for key in args)
 
@@ -508,5 +510,4 @@ def test_tracking_draws_no_random_number_that_training_draws(tell):
 
 def test_the_tracker_is_no_part_of_a_signature(composed):
     plain, tracked = composed("source=demo"), composed("source=demo", "tracker=wandb", "tracker.mode=online")
-    assert config.signature(plain, "f") == config.signature(tracked, "f")
-    assert config.described(plain, "f") == config.described(tracked, "f")
+    assert described(config.plain(plain), "f") == described(config.plain(tracked), "f")

@@ -6,6 +6,7 @@ import pytest
 
 from caref import config
 from caref.results import paper
+from caref.signature import described
 
 ROWS = {
     "CAREF-BASE": "peft=base reg=sced",
@@ -24,7 +25,7 @@ ROWS = {
 @pytest.mark.parametrize("row", ROWS)
 def test_each_row_is_what_the_configuration_files_compose(composed, row):
     job = composed(*ROWS[row].split(), "model=flan_t5_large")
-    assert paper.row_name(config.described(job, "f")) == row
+    assert paper.row_name(described(config.plain(job), "f")) == row
 
 
 @pytest.mark.parametrize(
@@ -41,12 +42,12 @@ def test_each_row_is_what_the_configuration_files_compose(composed, row):
     ],
 )
 def test_what_the_paper_does_not_have_fits_no_row(composed, overrides):
-    assert paper.row_name(config.described(composed(*overrides.split()), "f")) is None
+    assert paper.row_name(described(config.plain(composed(*overrides.split())), "f")) is None
 
 
 def test_a_given_name_plays_no_part(composed):
     job = composed("peft=lora_r4", "reg=none", "peft.name=AQ")
-    assert paper.row_name(config.described(job, "f")) == "LoRA-R4"
+    assert paper.row_name(described(config.plain(job), "f")) == "LoRA-R4"
 
 
 def test_the_paper_prints_fourteen_rows_and_its_numbers_are_all_there():
@@ -81,11 +82,11 @@ def test_a_row_printed_in_two_sections_has_one_set_of_numbers():
     ],
 )
 def test_the_papers_numbers_stand_only_beside_the_papers_model_data_and_measure(composed, overrides, source, reason):
-    found = paper.why_not_comparable(config.described(composed(*overrides.split()), "f"), source)
+    found = paper.why_not_comparable(described(config.plain(composed(*overrides.split())), "f"), source)
     assert found is None if reason is None else reason in found
 
 
 def test_departures_from_the_protocol_are_named(composed):
-    assert paper.departures(config.described(composed(), "f")) == []
-    found = paper.departures(config.described(composed("train.epochs=5", "dataset.train_split=test"), "f"))
+    assert paper.departures(described(config.plain(composed()), "f")) == []
+    found = paper.departures(described(config.plain(composed("train.epochs=5", "dataset.train_split=test")), "f"))
     assert found == ["dataset.train_split test (paper: train)", "train.epochs 5 (paper: 50)"]
