@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from caref import config, jobs
 from caref.data.prompts import text
@@ -56,7 +57,8 @@ def compare(asked: argparse.Namespace, folder: Path) -> None:
     ]
     config.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        planned = jobs.plan(compose("config", line))
+        job = compose("config", line)
+    planned = jobs.plan(job)
 
     began = time.perf_counter()
     done = subprocess.run([sys.executable, ROOT / "run.py", *line], capture_output=True, text=True, check=False)
@@ -65,7 +67,7 @@ def compare(asked: argparse.Namespace, folder: Path) -> None:
         sys.exit(done.stderr)
     records = [store.read_record(planned.cell, index) for index in planned.indices]
 
-    files = described(planned, folder)
+    files = described(job, planned, folder)
     began = time.perf_counter()
     for file in files:
         subprocess.run(
@@ -92,12 +94,11 @@ def compare(asked: argparse.Namespace, folder: Path) -> None:
         )
 
 
-def described(planned: jobs.Plan, folder: Path) -> list[Path]:
+def described(job: DictConfig, planned: jobs.Plan, folder: Path) -> list[Path]:
     """What conventional.py needs of every split, as files; the model's weights are saved beside them."""
     from caref import training
     from caref.models import backbones, variants
 
-    job = planned.job
     total = training.steps(job.dataset.train_size, job.train.batch_size, job.train.epochs)
     backbone = backbones.load(job.model)
     backbone.model.save_pretrained(folder / "model")

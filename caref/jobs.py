@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from caref.bench import Bench
 from caref.config import plain
@@ -30,7 +30,7 @@ class Plan:
     """What a job comes down to before anything heavy is loaded.
 
     Attributes:
-        job: the composed, valid configuration.
+        values: the job's configuration, valid, as `config.plain` gives it: a sweep keeps hundreds of these.
         indices: the splits it asks for, ascending.
         sampler: draws a split's examples.
         source: files, hub or demo; what `auto` came to.
@@ -39,7 +39,7 @@ class Plan:
         signature: of everything that can change a number.
     """
 
-    job: DictConfig
+    values: dict
     indices: tuple[int, ...]
     sampler: Callable[[int], splits.Split]
     source: str
@@ -50,13 +50,12 @@ class Plan:
     @property
     def cell(self) -> Path:
         """Where its records are kept."""
-        return Path(self.job.results_dir) / self.signature
+        return Path(self.values["results_dir"]) / self.signature
 
     @property
     def title(self) -> str:
         """What a person calls it."""
-        job = self.job
-        return f"{job.model.name} {job.peft.name} {job.reg.name} {job.dataset.name}"
+        return " ".join(self.values[part]["name"] for part in ("model", "peft", "reg", "dataset"))
 
 
 def plan(job: DictConfig) -> Plan:
@@ -79,7 +78,7 @@ def plan(job: DictConfig) -> Plan:
         job.source.root,
     )
     description = described(values, mark)
-    return Plan(job, indices, sampler, source, mark, description, signature(description))
+    return Plan(values, indices, sampler, source, mark, description, signature(description))
 
 
 @cache  # the cells of a sweep share their datasets
@@ -140,10 +139,11 @@ def run(job: DictConfig) -> dict[int, dict]:
 
 def track(planned: Plan) -> None:
     """Tell the job's tracker of its finished splits, without running any; what has been told is passed over."""
-    if planned.job.tracker.name == "none":
+    settings = OmegaConf.create(planned.values["tracker"])
+    if settings.name == "none":
         return
     records = {index: record for index in planned.indices if (record := _intact(planned.cell, index)) is not None}
-    with tracking(planned.job.tracker, planned.cell, planned.description) as tracker:
+    with tracking(settings, planned.cell, planned.description) as tracker:
         tracker.earlier(records.values())
 
 

@@ -37,7 +37,7 @@ def sweep(
             raise UserError(f"hydra.sweeper.shards={shards}: must be at least 1")
         planned = _plans(cells, compose)
         plans = [plan for plan, _ in planned]
-        if plans[0].job.dry_run:
+        if plans[0].values["dry_run"]:
             print(forecast.told(plans))
             return []
         titles = _titles([overrides for _, overrides in planned])
