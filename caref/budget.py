@@ -94,7 +94,7 @@ def table(model: str, pefts: Mapping[str, "Peft"], budgets: Mapping[str, "Counts
         for row in (list(zip(line, widths, strict=True)) for line in (head, *lines))
     ]
     refused = [
-        f"{choice}: refused: {str(reason).removeprefix(f'peft={pefts[choice].name}: ')}"
+        f"{choice}: refused: {str(reason).removeprefix(f'peft ({pefts[choice].name}): ')}"
         for choice, reason in budgets.items()
         if choice not in counted
     ]

@@ -37,7 +37,7 @@ def wrapped(model: "PreTrainedModel", peft: "Peft", seed: int, total_steps: int)
         try:
             adapted = get_peft_model(model, _CONFIGURATIONS[peft.method](model, peft, total_steps))
         except ValueError as error:
-            raise UserError(f"peft={peft.name}: PEFT refuses {model.config.model_type}: {error}") from None
+            raise UserError(f"peft ({peft.name}): PEFT refuses {model.config.model_type}: {error}") from None
     for name, parameter in adapted.named_parameters():
         if ".ranknum." in name:  # a constant of AdaLoRA's, which PEFT leaves trainable on a bfloat16 model
             parameter.requires_grad_(False)
@@ -113,7 +113,7 @@ def _adalora(model: "PreTrainedModel", peft: "Peft", total_steps: int) -> "PeftC
     settle = int(peft.settle * total_steps)
     if total_steps - settle < 2:  # importance has to be measured on a step before the last fall
         raise UserError(
-            f"peft={peft.name}: a run of {total_steps} steps is too short for ranks to fall before "
+            f"peft ({peft.name}): a run of {total_steps} steps is too short for ranks to fall before "
             f"peft.settle={peft.settle} of it; raise train.epochs"
         )
     return AdaLoraConfig(
@@ -137,7 +137,7 @@ def _ia3(model: "PreTrainedModel", peft: "Peft", total_steps: int) -> "PeftConfi
 
     family = model.config.model_type
     if family not in TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING:
-        raise UserError(f"peft={peft.name}: PEFT does not know which modules of {family} to rescale")
+        raise UserError(f"peft ({peft.name}): PEFT does not know which modules of {family} to rescale")
     return IA3Config(
         task_type=_task(model),
         target_modules=TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING[family],
@@ -152,14 +152,14 @@ def _prefix(model: "PreTrainedModel", peft: "Peft", total_steps: int) -> "PeftCo
     config = model.config
     shape = {}
     if "past_key_values" not in inspect.signature(model.forward).parameters:
-        raise UserError(f"peft={peft.name}: {config.model_type} keeps no keys and values that a prefix could go before")
+        raise UserError(f"peft ({peft.name}): {config.model_type} keeps no keys and values that a prefix could go before")
     if config.is_encoder_decoder:
         # PEFT would size the prefix by the encoder, and by d_model where T5 has num_heads * d_kv.
         try:
             layers = _first(config, "decoder_layers", "num_decoder_layers")
             heads = _first(config, "decoder_attention_heads", "num_decoder_attention_heads", "num_heads")
         except AttributeError:
-            raise UserError(f"peft={peft.name}: the decoder of {config.model_type} does not say its shape") from None
+            raise UserError(f"peft ({peft.name}): the decoder of {config.model_type} does not say its shape") from None
         width = heads * config.d_kv if hasattr(config, "d_kv") else config.d_model
         shape = {"num_layers": layers, "num_attention_heads": heads, "token_dim": width}
     return PrefixTuningConfig(

@@ -40,7 +40,7 @@ def parameters(model: "PreTrainedModel", peft: "Peft") -> list[str]:
     if peft.method == "decoder":
         chosen = set(_decoder_parameters(model, peft))
     else:
-        modules = projections(model, peft.projections, peft.scope, f"peft={peft.name}")
+        modules = projections(model, peft.projections, peft.scope, f"peft ({peft.name})")
         chosen = {f"{module}.{kind}" for module in modules for kind in ("weight", "bias")}
         if peft.norms:
             chosen |= {f"{module}.weight" for module in norms(model)}
@@ -102,7 +102,7 @@ def decoder_name(model: "PreTrainedModel") -> str:
 def _decoder_parameters(model: "PreTrainedModel", peft: "Peft") -> list[str]:
     if not model.config.is_encoder_decoder:
         raise UserError(
-            f"peft={peft.name}: {model.config.model_type} is a decoder only; to train all of it take peft=base"
+            f"peft ({peft.name}): {model.config.model_type} is a decoder only; to train all of it take peft=base"
         )
     shared = (model.get_input_embeddings().weight, model.get_output_embeddings().weight)
     inside = f"{decoder_name(model)}."

@@ -68,7 +68,7 @@ def test_linears_are_all_but_the_output_head(skeletons):
 @pytest.mark.parametrize("letter", "qkv")
 def test_a_fused_projection_is_refused_by_name(letter, configured):
     gpt2 = shapes.skeleton(configured("model=tiny_gpt2").model)
-    with pytest.raises(UserError, match=rf"peft=AQ: gpt2 fuses .*h\.0\.attn\.c_attn.*; {letter} cannot"):
+    with pytest.raises(UserError, match=rf"peft \(AQ\): gpt2 fuses .*h\.0\.attn\.c_attn.*; {letter} cannot"):
         variants.parameters(gpt2, Projections("AQ", projections=[letter]))
 
 
@@ -80,9 +80,9 @@ def test_a_model_without_attention_is_refused():
 
 def test_a_decoder_only_model_has_no_decoder_apart(skeletons):
     llama = skeletons["tiny_llama"]
-    with pytest.raises(UserError, match="peft=DEC: llama is a decoder only"):
+    with pytest.raises(UserError, match=r"peft \(DEC\): llama is a decoder only"):
         variants.parameters(llama, Decoder("DEC"))
-    with pytest.raises(UserError, match=r"peft=AQ: peft\.scope=decoder: llama"):
+    with pytest.raises(UserError, match=r"peft \(AQ\): peft\.scope=decoder: llama"):
         variants.parameters(llama, Projections("AQ", scope="decoder"))
 
 
