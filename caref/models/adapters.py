@@ -152,7 +152,7 @@ def _prefix(model: "PreTrainedModel", peft: "Peft", total_steps: int) -> "PeftCo
     config = model.config
     shape = {}
     if "past_key_values" not in inspect.signature(model.forward).parameters:
-        raise UserError(f"peft ({peft.name}): {config.model_type} keeps no keys and values that a prefix could go before")
+        raise UserError(f"peft ({peft.name}): {config.model_type} keeps no keys and values for a prefix to precede")
     if config.is_encoder_decoder:
         # PEFT would size the prefix by the encoder, and by d_model where T5 has num_heads * d_kv.
         try:

@@ -12,7 +12,12 @@ from caref.errors import UserError
 
 HUB_TIMEOUT = 5.0  # seconds to wait for the hub's first answer
 
-_NO_HUB = {"model.path": "model=smollm2_135m", "bertscore.model": "bertscore=minilm"}
+_WITHOUT_HUB = {  # by the key that names the path
+    "model.path": "model=smollm2_135m",
+    "model.tokenizer": "model.tokenizer=byte",
+    "bertscore.model": "bertscore=minilm",
+    "MODEL": "smollm2_135m",
+}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -80,5 +85,5 @@ def _on_hub(path: str, revision: str | None, key: str) -> Hub:
             return Hub(path, revision, cached=True)
         raise UserError(
             f"{key}={path}: not in the local cache, and the hub is out of reach ({type(error).__name__}); "
-            f"name a folder, or a model that needs no hub ({_NO_HUB[key]})"
+            f"name a folder, or what needs no hub ({_WITHOUT_HUB[key]})"
         ) from None
