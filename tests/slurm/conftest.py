@@ -21,6 +21,7 @@ SETTINGS = (
     "dataset.eval_size=6",
     "train.epochs=1",
     "evaluation.max_new_tokens=4",
+    "pack=1",  # one record after another, so that there is a middle to be hit in
 )
 
 

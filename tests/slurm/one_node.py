@@ -47,7 +47,8 @@ SelectTypeParameters=CR_Core
 SchedulerParameters=bf_interval=2,sched_interval=2,sched_min_interval=0,batch_sched_delay=0
 ReturnToService=2
 SlurmdTimeout=10
-KillWait=5
+# How long a job that is to end has until it is killed; Slurm's own default is 30 s.
+KillWait=20
 # As many cores as the tests' jobs ask for, whatever the machine has.
 SlurmdParameters=config_overrides
 GresTypes=gpu
@@ -90,26 +91,31 @@ class Cluster:
 
     def fail_node(self) -> None:
         """The node loses its power: its daemon and all that ran on it are gone at once."""
-        self._kill(lambda process: process.name in ("slurmd", "slurmstepd") or process.job)
+        self._kill(lambda process: process.name in ("slurmd", "slurmstepd"))  # nobody is left to tell how the jobs end
+        self._kill(lambda process: process.job)
         self._daemons["slurmd"].wait(10)
 
     @contextmanager
-    def frozen_until_warned(self, job: str) -> Iterator[None]:
-        """Within, a running job's Python stands still, until Slurm's SIGUSR2 has come to it."""
-        frozen = [process for process in self._processes() if process.job == job and process.name.startswith("python")]
+    def frozen(self, job: str) -> Iterator[None]:
+        """Within, a running job's Python stands still, however fast the machine; a signal of Slurm's may wake it."""
+        frozen = self._pythons(job)
         for process in frozen:
             os.kill(process.id, signal.SIGSTOP)
         try:
             yield
-            until(lambda: all(process.awaits(signal.SIGUSR2) for process in frozen), 90, "Slurm's warning")
         finally:
             for process in frozen:
                 with suppress(ProcessLookupError):
                     os.kill(process.id, signal.SIGCONT)
 
-    def listening(self) -> list[str]:
-        """The running jobs whose Python has got as far as to listen for Slurm's SIGUSR2."""
-        return [process.job for process in self._processes() if process.job and process.catches(signal.SIGUSR2)]
+    def warned(self, job: str) -> bool:
+        """Whether a frozen job has been sent Slurm's SIGUSR2, or is gone."""
+        return all(process.awaits(signal.SIGUSR2) for process in self._pythons(job))
+
+    def requeued(self, job: str) -> None:
+        """Wait until a job is back in the queue, and let it start at once: Slurm would hold it for a while."""
+        until(lambda: self.jobs()[job] == "PENDING", 90, "the job to be requeued")
+        self.command("scontrol", "update", f"jobid={job}", "StartTime=now")
 
     def cut_short(self, job: str) -> None:
         """Give a running job no more than the minute it is in and the next."""
@@ -164,6 +170,9 @@ class Cluster:
             with suppress(ProcessLookupError):
                 os.kill(process.id, signal.SIGKILL)
 
+    def _pythons(self, job: str) -> list["Process"]:
+        return [process for process in self._processes() if process.job == job and process.name.startswith("python")]
+
     def _processes(self) -> list["Process"]:
         """Those that run under this Slurm's configuration, but for the tests themselves."""
         mark = f"SLURM_CONF={self.environment['SLURM_CONF']}".encode()
@@ -192,11 +201,8 @@ class Process:
     job: str | None
 
     def awaits(self, number: signal.Signals) -> bool:
-        """Whether a signal has been sent to it and not yet taken in, or has been the last."""
+        """Whether a signal has been sent to it and not yet taken in, or it is gone."""
         return not Path(f"/proc/{self.id}").exists() or self._has("SigPnd", number) or self._has("ShdPnd", number)
-
-    def catches(self, number: signal.Signals) -> bool:
-        return self._has("SigCgt", number)
 
     def _has(self, mask: str, number: signal.Signals) -> bool:
         """Whether a signal is in one of the masks of /proc/PID/status."""

@@ -10,13 +10,13 @@ import pytest
 from one_node import until
 
 pytestmark = pytest.mark.slurm
-ONE_CELL = ("reg.alpha=2", "splits=0:3")
+ONE_CELL = ("reg.alpha=2", "splits=0:4")
 SLOW = ("train.epochs=12",)  # a split takes seconds: long enough to be hit in its middle
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(command, settings, tmp_path_factory) -> dict:
-    """The slow cell's three splits, run in one go without a cluster."""
+    """The slow cell's splits, run in one go without a cluster."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     done = command("run.py", *settings, *ONE_CELL, *SLOW, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -81,7 +81,7 @@ def test_a_cancelled_job_leaves_a_clean_store_and_the_line_typed_again_completes
     assert process.returncode == 1
     assert re.search(r"1 of 1 jobs failed:\n  .*: cancelled; its log: .*_log.err\n", output), output
     kept = numbers(results)
-    assert 0 < len(kept) < 3
+    assert 0 < len(kept) < len(uninterrupted)
     assert leftovers(results) == []
 
     again = start(*ONE_CELL, *SLOW)
@@ -116,27 +116,30 @@ def test_the_users_own_file_and_the_command_line_say_what_a_job_asks_for(start, 
         assert wanted in said, said
 
 
-def in_the_middle(results: Path) -> bool:
-    """Whether a record is there and the next split is being worked on."""
-    return bool(list(results.glob("*/splits/*.json")) and list(results.glob("*/locks/*.lock")))
+def in_the_middle(results: Path, done: int = 1) -> bool:
+    """Whether so many records are there and the next split is being worked on."""
+    records = list(results.glob("*/splits/*.json"))
+    return len(records) >= done and bool(list(results.glob("*/locks/*.lock")))
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("how", ["preempted", "warned", "terminated"])
-def test_a_preempted_job_is_requeued_and_completes(start, slurm, tmp_path, uninterrupted, how):
+def test_a_preempted_job_is_requeued_and_completes_however_it_is_told(start, slurm, tmp_path, uninterrupted):
     results = tmp_path / "results"
     process = start(*ONE_CELL, *SLOW)
-    until(lambda: in_the_middle(results), 300, "a second split to begin")
-    (job,) = slurm.running()
-    match how:
-        case "preempted":  # by Slurm itself, for a job of a partition that comes before this one
-            slurm.command("sbatch", "--partition=urgent", "--gres=gpu:a40:2", "--output=/dev/null", "--wrap=sleep 1")
-        case "warned":  # what a Slurm with PreemptParameters=send_user_signal sends first
-            slurm.command("scancel", "--signal=USR2", job)
-        case "terminated":  # what others send
-            slurm.command("scancel", "--signal=TERM", job)
-    until(lambda: slurm.jobs()[job] == "PENDING", 30, "the job to be requeued")
-    assert len(numbers(results)) < 3
+    preemptions = (
+        # by Slurm itself, for a job of a partition that comes before this one
+        ("sbatch", "--partition=urgent", "--gres=gpu:a40:2", "--output=/dev/null", "--wrap=sleep 1"),
+        # what a Slurm with PreemptParameters=send_user_signal sends first
+        ("scancel", "--signal=USR2"),
+        # what others send
+        ("scancel", "--signal=TERM"),
+    )
+    for done, preemption in enumerate(preemptions, 1):
+        until(lambda done=done: in_the_middle(results, done), 300, "another split to begin")
+        (job,) = slurm.running()
+        slurm.command(*preemption, *([job] if preemption[0] == "scancel" else []))
+        slurm.requeued(job)
+        assert len(numbers(results)) < len(uninterrupted)
     output = finished(process)
     assert process.returncode == 0, output
     assert numbers(results) == uninterrupted
@@ -144,28 +147,28 @@ def test_a_preempted_job_is_requeued_and_completes(start, slurm, tmp_path, unint
 
 
 @pytest.mark.long
-def test_a_job_that_runs_out_of_time_is_requeued_and_completes(start, slurm, tmp_path, uninterrupted):
+def test_a_task_out_of_time_goes_on_while_each_run_finishes_a_split(start, slurm, tmp_path, uninterrupted):
     results = tmp_path / "results"
-    process = start(*ONE_CELL, *SLOW)
+    short = ("hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=25")  # Slurm warns after 65 s to 95 s
+    endless = "train.epochs=1000000,12,11"  # in this order: the first task has the first job and the last
+    process = start(*ONE_CELL, endless, *short, "hydra.launcher.array_size=2")
+    until(lambda: len(slurm.running()) == 2, 60, "both tasks to run")
+    hopeless, slow = sorted(slurm.running())
     until(lambda: in_the_middle(results), 300, "a second split to begin")
-    (job,) = slurm.running()
-    with slurm.frozen_until_warned(job):  # however fast the machine, the split lasts until Slurm's clock strikes
-        slurm.cut_short(job)
-    until(lambda: slurm.jobs()[job] == "PENDING", 30, "the job to be requeued")
-    slurm.command("scontrol", "update", f"jobid={job}", "TimeLimit=60")
+    with slurm.frozen(slow), slurm.frozen(hopeless):
+        until(lambda: slurm.warned(slow) and slurm.warned(hopeless), 120, "Slurm's warnings")
+    for task in (slow, hopeless):
+        slurm.requeued(task)
     output = finished(process)
-    assert process.returncode == 0, output
-    assert numbers(results) == uninterrupted
+    assert process.returncode == 1, output
+    assert "Slurm 1: 3 jobs in 2 tasks" in re.sub(r"Slurm \d+", "Slurm 1", output)
+    assert re.search(
+        r"1 of 3 jobs failed:\n  train.epochs=1000000 .*: its time ran out before it finished one split", output
+    )
+    done = numbers(results)
+    assert len(done) == 2 * len(uninterrupted)
+    assert uninterrupted.items() <= done.items()
     assert leftovers(results) == []
-
-
-@pytest.mark.long
-def test_a_job_whose_time_is_too_short_for_one_split_says_so(start, tmp_path):
-    process = start("reg.alpha=2", "splits=0:2", "train.epochs=100000", "hydra.launcher.timeout_min=1")
-    output = finished(process)
-    assert process.returncode == 1
-    assert "its time ran out before it finished one split; give hydra.launcher.timeout_min more" in output
-    assert leftovers(tmp_path / "results") == []
 
 
 @pytest.mark.long
@@ -179,7 +182,7 @@ def test_a_job_whose_node_fails_runs_again_and_completes(start, slurm, tmp_path,
         until(lambda: slurm.jobs()[job] != "RUNNING", 90, "Slurm to notice")
     finally:
         slurm.start_node()
-    assert len(numbers(results)) < 3
+    assert len(numbers(results)) < len(uninterrupted)
     output = finished(process)
     assert process.returncode == 0, output
     assert numbers(results) == uninterrupted
@@ -191,52 +194,69 @@ def test_an_interrupted_line_leaves_its_jobs_running_and_says_how_to_go_on(start
     results = tmp_path / "results"
     process = start(*ONE_CELL, *SLOW)
     until(lambda: in_the_middle(results), 300, "a second split to begin")
-    os.killpg(process.pid, signal.SIGINT)
-    output = finished(process)
-    assert process.returncode == 130
-    assert "Traceback" not in output
-    assert re.search(r"`scancel \d+` stops them", output)
-    assert slurm.running()
-    again = start(*ONE_CELL, *SLOW)  # side by side with the first line's job
+    (job,) = slurm.running()
+    with slurm.frozen(job):
+        os.killpg(process.pid, signal.SIGINT)
+        output = finished(process)
+        assert process.returncode == 130
+        assert "Traceback" not in output
+        assert re.search(r"`scancel \d+` stops them", output)
+        assert slurm.running() == [job]
+        again = start(*ONE_CELL, *SLOW)  # side by side with the first line's job
+        until(lambda: len(slurm.running()) == 2, 60, "the second line's job to run")
     output = finished(again)
     assert again.returncode == 0, output
     assert numbers(results) == uninterrupted
     assert leftovers(results) == []
 
 
+def jobs_ended(results: Path, task: str) -> int:
+    return len(list(results.glob(f".submitit/{task}/job_*_ended.json")))
+
+
 @pytest.mark.long
-def test_the_sensitivity_grid_in_shards_survives_a_preemption_a_timeout_and_a_cancellation(start, slurm, tmp_path):
+def test_the_sensitivity_grid_in_four_shards_survives_a_preemption_a_timeout_and_a_cancellation(
+    command, settings, start, slurm, tmp_path
+):
     results = tmp_path / "results"
     line = ("+sweeps=[alpha_beta,feb_shards]", "splits=0:4")
     process = start(*line)
 
-    until(lambda: len(slurm.listening()) == 2, 300, "two jobs to run")
-    preempted = slurm.listening()
-    slurm.command("sbatch", "--partition=urgent", "--gres=gpu:a40:2", "--output=/dev/null", "--wrap=sleep 1")
-    until(lambda: "PENDING" in {slurm.jobs()[job] for job in preempted}, 60, "the jobs to be requeued")
+    def on_their_way(count: int) -> list[str]:
+        return [task for task in slurm.running() if jobs_ended(results, task)][:count]
 
-    until(lambda: set(slurm.listening()) - set(preempted), 300, "another job to run")
-    (late, *_) = set(slurm.listening()) - set(preempted)
-    with slurm.frozen_until_warned(late):
+    until(lambda: len(on_their_way(2)) == 2, 300, "two tasks to be on their way")
+    first, second = on_their_way(2)
+    with slurm.frozen(first), slurm.frozen(second):
+        slurm.command("sbatch", "--partition=urgent", "--gres=gpu:a40:1", "--output=/dev/null", "--wrap=sleep 1")
+        until(lambda: {"PENDING"} < {slurm.jobs()[task] for task in (first, second)}, 60, "one to be preempted")
+        preempted, late = sorted((first, second), key=lambda task: slurm.jobs()[task] == "RUNNING")
         slurm.cut_short(late)
-    until(lambda: slurm.jobs()[late] == "PENDING", 60, "the job to be requeued")
+        until(lambda: set(on_their_way(3)) - {late, preempted}, 300, "a third task to be on its way")
+        (cancelled,) = set(on_their_way(3)) - {late, preempted}
+        slurm.command("scancel", cancelled)
+        slurm.requeued(preempted)
+        until(lambda: slurm.warned(late), 90, "Slurm's warning")
+    slurm.requeued(late)
     slurm.command("scontrol", "update", f"jobid={late}", "TimeLimit=60")
 
-    until(lambda: set(slurm.listening()) - {late, *preempted}, 300, "yet another job to run")
-    (cancelled, *_) = set(slurm.listening()) - {late, *preempted}
-    slurm.command("scancel", cancelled)
-
-    output = finished(process, 3000)
+    output = finished(process)
     assert process.returncode == 1, output
-    assert re.search(r"Slurm \d+: 64 jobs", output)
-    assert re.search(r"1 of 64 jobs failed:\n  .*: cancelled", output), output
-    assert len(numbers(results)) == 63
+    assert re.search(r"Slurm \d+: 64 jobs in 4 tasks", output)
+    lost = 16 - jobs_ended(results, cancelled)
+    assert 0 < lost < 16
+    told = [f"{lost} of 64 jobs failed:", "  .*: cancelled; .*", *["  .*: not begun: cancelled; .*"] * (lost - 1), ""]
+    assert re.search("\n".join(told) + "$", output), output
+    kept = numbers(results)
+    assert 64 - lost <= len(kept) <= 64
     assert leftovers(results) == []
 
     again = start(*line)
-    output = finished(again, 600)
+    output = finished(again)
     assert again.returncode == 0, output
-    assert re.search(r"Slurm \d+: 1 job;", output)
     assert len(re.findall(r"SCED .* 4 of 4 ", output)) == 16
-    assert len(numbers(results)) == 64
     assert leftovers(results) == []
+
+    whole = command("run.py", "-m", *settings, "+sweeps=alpha_beta", "splits=0:4", cwd=tmp_path / "home")
+    assert whole.returncode == 0, whole.stderr
+    assert numbers(results) == numbers(tmp_path / "home" / "results")
