@@ -1,22 +1,21 @@
 """A whole cell, end to end, beside the conventional way: a process, a model and a Trainer for every split.
 
-    python benchmarks/cell.py [--model tiny_t5] [--splits 8] [--epochs 5] [--eval-size 100]
+    python benchmarks/cell.py [--model MODEL] [--splits 8] [--epochs 5] [--eval-size 100]
 
 `run.py` once for all splits against conventional.py once a split, on the same splits, weights, trained parameters and
-hyper-parameters, one after the other on the same machine; the scores of both stand beside each other. A random tiny
-model shows what the protocol costs, not what a model can do; on a GPU take --model flan_t5_large_random.
-Limits: 8x for 8 splits of tiny_t5 on CPU.
+hyper-parameters, one after the other on the same machine; the scores of both stand beside each other. Random weights
+show what the protocol costs, not what a model can do. On CPU: tiny_t5 in float32 on demo e-SNLI, limit 8x for 8 splits.
+On a GPU: Flan-T5-large's shape in bfloat16 on the real ECQA ($CAREF_DATA), limit 10x.
 """
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+import torch
+from figures import Figure, run, told
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
@@ -26,31 +25,32 @@ from caref.results import store
 from caref.wheels import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
+DEMO = ("dataset=esnli", "source=demo", "train.precision=fp32")
+REAL = ("dataset=ecqa", "source=files", "dataset.train_split=test", "train.precision=bf16")  # ECQA's train: too large
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="tiny_t5")
+    on_gpu = torch.cuda.is_available()
+    parser.add_argument("--model", default="flan_t5_large_random" if on_gpu else "tiny_t5")
     parser.add_argument("--splits", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--eval-size", type=int, default=100)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        compare(asked, Path(folder))
+        compare(asked, Path(folder), REAL if on_gpu else DEMO, least=10 if on_gpu else 8)
 
 
-def compare(asked: argparse.Namespace, folder: Path) -> None:
+def compare(asked: argparse.Namespace, folder: Path, data: tuple[str, ...], least: float) -> None:
     line = [
         f"model={asked.model}",
         "model.dropout=0",
         "peft=aq",
-        "dataset=esnli",
-        "source=demo",
+        *data,
         "bertscore=minilm",
         f"splits=0:{asked.splits}",
         f"train.epochs={asked.epochs}",
         "train.lr=1e-3",
-        "train.precision=fp32",
         f"dataset.eval_size={asked.eval_size}",
         "evaluation.max_new_tokens=32",
         f"results_dir={folder / 'results'}",
@@ -60,31 +60,21 @@ def compare(asked: argparse.Namespace, folder: Path) -> None:
         job = compose("config", line)
     planned = jobs.plan(job)
 
-    began = time.perf_counter()
-    done = subprocess.run([sys.executable, ROOT / "run.py", *line], capture_output=True, text=True, check=False)
-    ours = time.perf_counter() - began
-    if done.returncode:
-        sys.exit(done.stderr)
+    ours = run([sys.executable, ROOT / "run.py", *line])
+    if ours.status:
+        sys.exit(ours.output)
     records = [store.read_record(planned.cell, index) for index in planned.indices]
 
     files = described(job, planned, folder)
-    began = time.perf_counter()
-    for file in files:
-        subprocess.run(
-            [sys.executable, ROOT / "benchmarks" / "conventional.py", file, file.with_suffix(".scores")],
-            capture_output=True,
-            check=True,
-            env={**os.environ, "TRANSFORMERS_VERBOSITY": "error"},
-        )
-    theirs = time.perf_counter() - began
+    theirs = [
+        run([sys.executable, ROOT / "benchmarks" / "conventional.py", file, file.with_suffix(".scores")])
+        for file in files
+    ]
+    if failed := [one for one in theirs if one.status]:
+        sys.exit(failed[0].output)
     conventional = [json.loads(file.with_suffix(".scores").read_text()) for file in files]
 
-    print(
-        f"one cell, {asked.splits} splits of demo e-SNLI, {asked.model} (random weights), AQ, {asked.epochs} epochs\n"
-    )
-    print(f"{'':42}{'s':>8}{'ratio':>8}")
-    print(f"{'conventional: a process a split':42}{theirs:8.1f}{1:7.1f}x")
-    print(f"{'run.py: one process, pack=' + str(records[0]['run']['pack']):42}{ours:8.1f}{theirs / ours:7.1f}x\n")
+    print(f"{asked.splits} splits of {' '.join(data)}, {asked.model} (random weights), AQ, {asked.epochs} epochs\n")
     print(f"{'split':>6}{'accuracy':>12}{'conv.':>8}{'nBERT':>10}{'conv.':>8}")
     for record, other in zip(records, conventional, strict=True):
         scores = record["scores"]
@@ -92,6 +82,19 @@ def compare(asked: argparse.Namespace, folder: Path) -> None:
             f"{record['split']:6}{scores['accuracy']:12.2f}{other['accuracy']:8.2f}"
             f"{scores['nbert']:10.2f}{other['nbert']:8.2f}"
         )
+    conventional_seconds = sum(one.seconds for one in theirs)
+    told(
+        [
+            Figure(
+                what=f"a cell of {asked.splits} splits, pack={records[0]['run']['pack']}",
+                seconds=ours.seconds,
+                baseline=f"conventional, a process a split: {conventional_seconds:.0f} s",
+                faster=conventional_seconds / ours.seconds,
+                peak_mb=ours.peak_mb,
+                least=least,
+            )
+        ]
+    )
 
 
 def described(job: DictConfig, planned: jobs.Plan, folder: Path) -> list[Path]:
@@ -106,7 +109,7 @@ def described(job: DictConfig, planned: jobs.Plan, folder: Path) -> list[Path]:
     files = []
     for index in planned.indices:
         split = planned.sampler(index)
-        pairs = [text("esnli", example) for example in split.train]
+        pairs = [text(job.dataset.name, example) for example in split.train]
         content = {
             "seed": split.seed,
             "model": str(folder / "model"),
@@ -114,7 +117,8 @@ def described(job: DictConfig, planned: jobs.Plan, folder: Path) -> list[Path]:
             "trained": variants.parameters(backbone.model, job.peft),
             "train": [(pair.source, pair.target) for pair in pairs],
             "evaluation": [
-                (text("esnli", example).source, example.answer, example.explanations) for example in split.evaluation
+                (text(job.dataset.name, example).source, example.answer, example.explanations)
+                for example in split.evaluation
             ],
             "batch_size": job.train.batch_size,
             "epochs": job.train.epochs,

@@ -3,15 +3,13 @@
     python benchmarks/dry_run.py [--folder DIR]
 
 Fills the folder with 42,176 made-up records under the signatures that the line's own cells have on demo data (once; DIR
-is kept and used again, otherwise it is temporary), then runs the line in a process of its own and prints its seconds.
-The limit is 5 seconds.
+is kept and used again, otherwise it is temporary), then runs the line in a process of its own. The limit is 5 seconds.
 """
 
 import argparse
 import itertools
+import math
 import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from figures import Figure, run, told
 from hydra import compose, initialize_config_dir
 
 from caref import config, jobs
@@ -42,7 +41,6 @@ def fill(root: Path) -> int:
 
 
 def _fill(root: Path, peft: str, dataset: str) -> int:
-    config.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         base = compose("config", [f"peft={peft}", f"dataset={dataset}", "source=demo", f"results_dir={root}"])
     count = 0
@@ -57,34 +55,47 @@ def _fill(root: Path, peft: str, dataset: str) -> int:
     return count
 
 
-def measure(root: Path) -> tuple[str, float, float]:
-    """The dry run's last line, its seconds and its processor seconds, interpreter start included."""
-    grid = {"peft": PEFTS, "dataset": DATASETS, "reg.alpha": ALPHAS, "reg.beta": BETAS}
-    choices = [f"{key}={','.join(map(str, values))}" for key, values in grid.items()]
-    line = [sys.executable, str(ROOT / "run.py"), "-m", *choices, "source=demo", f"results_dir={root}", "dry_run=true"]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    started = time.perf_counter()
-    done = subprocess.run(line, check=True, capture_output=True, text=True)
-    seconds = time.perf_counter() - started
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return done.stdout.splitlines()[-1], seconds, processor
+def by_hydra(root: Path) -> float:
+    """Seconds that Hydra itself takes to compose a cell: what a sweep of its own does for each."""
+    lines = [[f"peft={peft}", f"reg.alpha={alpha}", "source=demo"] for peft in PEFTS[:3] for alpha in ALPHAS]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        began = time.perf_counter()
+        for line in lines:
+            compose("config", [*line, f"results_dir={root}"])
+    return (time.perf_counter() - began) / len(lines)
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--folder", type=Path, help="where the made-up records are, or are to be kept")
     folder = arguments.parse_args().folder
+    grid = {"peft": PEFTS, "dataset": DATASETS, "reg.alpha": ALPHAS, "reg.beta": BETAS}
+    choices = [f"{key}={','.join(map(str, values))}" for key, values in grid.items()]
+    cells = math.prod(map(len, grid.values()))
+    config.register()
     memory = Path("/dev/shm")  # where there is one, so that the dry run is measured and not the disk
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as temporary:
         root = (folder or Path(temporary) / "results").absolute()
         if not root.exists():
-            started = time.perf_counter()
-            print(f"{fill(root):,} records written in {time.perf_counter() - started:.0f} s", flush=True)
-        told, seconds, processor = measure(root)
-        print(told)
-        print(f"dry run: {seconds:.1f} s (limit 5; {processor:.1f} s of processor time)")
-        raise SystemExit(seconds > 5)
+            began = time.perf_counter()
+            print(f"{fill(root):,} records written in {time.perf_counter() - began:.0f} s", flush=True)
+        line = [sys.executable, ROOT / "run.py", "-m", *choices, "source=demo", f"results_dir={root}", "dry_run=true"]
+        ran = run(line)
+        composing = cells * by_hydra(root)
+    print(ran.output.splitlines()[-1])
+    print(f"{ran.processor:.1f} s of processor time")
+    told(
+        [
+            Figure(
+                what=f"dry_run=true of {cells} cells",
+                seconds=ran.seconds,
+                baseline="Hydra composing as many, from its time for 12",
+                faster=composing / ran.seconds,
+                peak_mb=ran.peak_mb,
+                most_seconds=5,
+            )
+        ]
+    )
 
 
 if __name__ == "__main__":

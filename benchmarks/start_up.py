@@ -8,15 +8,16 @@ cores: --help 1.5 s, a refusal 2 s.
 
 import argparse
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from figures import Figure, Ran, run, told
+
 ROOT = Path(__file__).resolve().parents[1]
+BASELINE = "import hydra"
 LINES = {
-    "import hydra": [sys.executable, "-c", "import hydra"],
+    BASELINE: [sys.executable, "-c", "import hydra"],
     "run.py --help": [sys.executable, str(ROOT / "run.py"), "--help"],
     "run.py reg.alpha=0.5, refused": [sys.executable, str(ROOT / "run.py"), "reg.alpha=0.5"],
     "run.py dataset=none, refused": [sys.executable, str(ROOT / "run.py"), "dataset=none"],
@@ -27,22 +28,32 @@ LINES = {
 }
 
 
+LIMITS = {"run.py --help": 1.5, "run.py reg.alpha=0.5, refused": 2.0, "run.py dataset=none, refused": 2.0}  # seconds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    seconds: dict[str, list[float]] = {name: [] for name in LINES}
+    ran: dict[str, list[Ran]] = {name: [] for name in LINES}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
             for name, line in LINES.items():
-                began = time.perf_counter()
-                subprocess.run(line, cwd=folder, capture_output=True, check=False)
-                seconds[name].append(time.perf_counter() - began)
-    baseline = statistics.median(seconds["import hydra"])
-    print(f"start-up, median of {rounds}\n\n{'':40}{'s':>8}{'x import hydra':>16}")
-    for name, values in seconds.items():
-        median = statistics.median(values)
-        print(f"{name:40}{median:8.2f}{median / baseline:15.1f}x")
+                ran[name].append(run(line, cwd=Path(folder)))
+    seconds = {name: statistics.median(one.seconds for one in times) for name, times in ran.items()}
+    print(f"start-up, median of {rounds}")
+    told(
+        Figure(
+            what=name,
+            seconds=seconds[name],
+            baseline=BASELINE,
+            faster=seconds[BASELINE] / seconds[name],
+            peak_mb=max(one.peak_mb for one in ran[name]),
+            most_seconds=LIMITS.get(name),
+        )
+        for name in LINES
+        if name != BASELINE
+    )
 
 
 if __name__ == "__main__":
