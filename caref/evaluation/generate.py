@@ -6,6 +6,7 @@ import torch
 from transformers import GenerationConfig
 
 from caref.data.batches import Encoded, pad
+from caref.models.attention import with_bias_apart
 from caref.models.backbones import Backbone
 
 
@@ -64,7 +65,7 @@ def side_by_side(
         left = not backbone.encoder_decoder  # a decoder-only model goes on where its prompt ends
         inputs = pad(prompts, tokenizer.pad_token_id, left).to(backbone.device)
         mask = pad([[1] * len(prompt) for prompt in prompts], 0, left).to(backbone.device)
-        with backbone.autocast():
+        with backbone.autocast(), with_bias_apart():
             written = model.generate(input_ids=inputs, attention_mask=mask, generation_config=greedy)
         if left:
             written = written[:, inputs.shape[1] :]

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from caref.models import masks
+from caref.models.attention import fused, takes, with_bias_apart
 
 
 @contextmanager
@@ -41,6 +42,10 @@ def own_masks(seeds: Sequence[int], device: torch.device) -> Iterator[None]:
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> Tensor:
+        looked_at, bias = (attn_mask, None) if _says_where(attn_mask) else (None, attn_mask)
+        if takes(query, key, value, looked_at, bias, dropout_p):
+            hashed = next(hashes) if dropout_p else None
+            return fused(query, key, value, looked_at, bias, hashed, dropout_p, is_causal, scale)
         if not dropout_p:
             return attention(query, key, value, attn_mask, 0.0, is_causal, scale=scale, enable_gqa=enable_gqa)
         if enable_gqa:
@@ -50,9 +55,14 @@ def own_masks(seeds: Sequence[int], device: torch.device) -> Iterator[None]:
 
     functional.dropout, functional.scaled_dot_product_attention = masked_dropout, masked_attention
     try:
-        yield
+        with with_bias_apart(hashes):
+            yield
     finally:
         functional.dropout, functional.scaled_dot_product_attention = dropout, attention
+
+
+def _says_where(mask: Tensor | None) -> bool:
+    return mask is not None and mask.dtype is torch.bool
 
 
 def attention_weights(

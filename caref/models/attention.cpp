@@ -1,0 +1,437 @@
+// Attention whose weights are dropped out by hash, forward and backward, a few queries of one head at a time.
+//
+// A row of weights lives in cache only: the backward pass computes it again, from its largest score and its sum. Every
+// query is computed by itself, and a key that is masked adds exact zeros, so that neither company nor padding shows
+// in a bit of the result.
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace {
+
+constexpr uint32_t kGolden = 0x9E3779B9u;
+constexpr int kQueries = 8;  // at a time: a vector of keys is loaded once for them
+
+// MurmurHash3's finaliser, as in dropout.cpp.
+inline uint32_t mixed(uint32_t h) {
+  h ^= h >> 16;
+  h *= 0x85EBCA6Bu;
+  h ^= h >> 13;
+  h *= 0xC2B2AE35u;
+  return h ^ (h >> 16);
+}
+
+// The exponential of what is at most 0, to about one unit in the last place: no branches, so that it vectorises.
+// The polynomial is a minimax fit of (e^r - 1 - r) / r^2 for |r| <= log(2) / 2.
+inline float exponential(float x) {
+  const float within = x < -87.0f ? -87.0f : x;
+  const float shifted = within * 1.44269504f + 12582912.0f;  // rounds to an integer, held in the lowest bits
+  const float n = shifted - 12582912.0f;
+  const float r = (within - n * 0.693145752f) - n * 1.42860682e-6f;
+  float y = 1.97902482e-4f;
+  y = y * r + 1.39447593e-3f;
+  y = y * r + 8.33349768e-3f;
+  y = y * r + 4.16662954e-2f;
+  y = y * r + 1.66666657e-1f;
+  y = y * r + 5.0e-1f;
+  y = y * r * r + r + 1.0f;
+  uint32_t bits, power;
+  std::memcpy(&bits, &y, sizeof(bits));
+  std::memcpy(&power, &shifted, sizeof(power));
+  bits += power << 23;
+  std::memcpy(&y, &bits, sizeof(y));
+  return x < -87.0f ? 0.0f : y;
+}
+inline double exponential(double x) { return std::exp(x); }
+
+}  // namespace
+
+// What attention.py tells of one call. Strides are in elements, by batch, head, row and, where it is not 1, key.
+struct Call {
+  const void *query, *key, *value;
+  const bool* mask;  // (batch, heads, queries, keys), false where a key is not looked at; or null
+  const void* bias;  // likewise, added to the scores; or null
+  const uint32_t* hashed;  // (splits); null where nothing is dropped
+  int64_t batch, heads, key_heads, queries, keys, size;
+  int64_t query_strides[3], key_strides[3], value_strides[3], mask_strides[4], bias_strides[4];
+  int64_t rows_a_split;
+  int32_t causal, threads;
+  uint32_t below;  // a hash below it drops
+  double scale, keep_scale;
+};
+
+namespace {
+
+// Elements of a row that are computed at once.
+template <class T>
+constexpr int64_t kLanes = 32 / sizeof(T);
+
+template <class T>
+struct Vector {
+  typedef T type __attribute__((vector_size(32)));
+};
+
+template <class T>
+using Lanes = typename Vector<T>::type;
+
+template <class T>
+inline Lanes<T> load(const T* from) {
+  Lanes<T> lanes;
+  std::memcpy(&lanes, from, sizeof(lanes));
+  return lanes;
+}
+
+template <class T>
+inline void store(T* to, const Lanes<T>& lanes) {
+  std::memcpy(to, &lanes, sizeof(lanes));
+}
+
+template <class T>
+inline int64_t padded(int64_t count) {
+  return (count + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+}
+
+// A row of weights is as long as a whole number of these: then no loop over it has a slow end.
+template <class T>
+constexpr int64_t kStretch = 64 / sizeof(T);
+
+template <class T>
+inline int64_t stretched(int64_t count) {
+  return (count + kStretch<T> - 1) / kStretch<T> * kStretch<T>;
+}
+
+template <class T, class Step>
+inline void each(int64_t count, const Step& step) {
+  for (int64_t begin = 0; begin < count; begin += kStretch<T>)
+    for (int64_t i = 0; i < kStretch<T>; ++i) step(begin + i);
+}
+
+template <class T>
+class Work {
+ public:
+  // out, sums (each row's largest score, then each one's sum): written forward, read backward. The three gradients: null where they are not wanted.
+  Work(const Call& call, T* out, T* sums, const T* grad_out, const int64_t* grad_strides, T* grad_query,
+       T* grad_key, T* grad_value)
+      : call_(call), out_(out), sums_(sums), grad_out_(grad_out), grad_strides_(grad_strides),
+        grad_query_(grad_query), grad_key_(grad_key), grad_value_(grad_value), wide_(stretched<T>(call.keys)),
+        deep_(padded<T>(call.size)), key_across_(call.size * wide_), value_across_(call.size * wide_),
+        key_(wide_ * deep_), value_(wide_ * deep_), query_(call.size * kQueries), slope_(call.size * kQueries),
+        weights_(kQueries * wide_), factors_(kQueries * wide_), result_(kQueries * deep_) {
+    if (grad_key) grad_key_across_.resize(call.size * wide_);
+    if (grad_value) grad_value_across_.resize(call.size * wide_);
+  }
+
+  void forward(int64_t batch, int64_t key_head) {
+    read(batch, key_head);
+    const int64_t shared_by = call_.heads / call_.key_heads;
+    for (int64_t head = key_head * shared_by; head < (key_head + 1) * shared_by; ++head)
+      for (int64_t row = 0; row < call_.queries; row += kQueries) {
+        const int count = rows(row);
+        weigh(batch, head, row, count, nullptr);
+        multiply(weights_.data(), value_.data());
+        for (int i = 0; i < count; ++i)
+          std::copy_n(&result_[i * deep_], call_.size, out_ + place(batch, head, row + i, call_.heads, call_.queries));
+      }
+  }
+
+  void backward(int64_t batch, int64_t key_head) {
+    read(batch, key_head);
+    std::fill(grad_key_across_.begin(), grad_key_across_.end(), T(0));
+    std::fill(grad_value_across_.begin(), grad_value_across_.end(), T(0));
+    const int64_t shared_by = call_.heads / call_.key_heads;
+    for (int64_t head = key_head * shared_by; head < (key_head + 1) * shared_by; ++head)
+      for (int64_t row = 0; row < call_.queries; row += kQueries) descend(batch, head, row, rows(row));
+    if (grad_key_) write(grad_key_across_.data(), grad_key_, batch, key_head);
+    if (grad_value_) write(grad_value_across_.data(), grad_value_, batch, key_head);
+  }
+
+ private:
+  int rows(int64_t row) const { return static_cast<int>(std::min<int64_t>(kQueries, call_.queries - row)); }
+
+  // In (batch, length, heads, size): what attention is given and gives lies so in memory.
+  int64_t place(int64_t batch, int64_t head, int64_t row, int64_t heads, int64_t length) const {
+    return ((batch * length + row) * heads + head) * call_.size;
+  }
+
+  void read(int64_t batch, int64_t head) {
+    const T* keys = static_cast<const T*>(call_.key) + batch * call_.key_strides[0] + head * call_.key_strides[1];
+    const T* values =
+        static_cast<const T*>(call_.value) + batch * call_.value_strides[0] + head * call_.value_strides[1];
+    for (int64_t j = 0; j < call_.keys; ++j)
+      for (int64_t c = 0; c < call_.size; ++c) {
+        key_across_[c * wide_ + j] = key_[j * deep_ + c] = keys[j * call_.key_strides[2] + c];
+        value_across_[c * wide_ + j] = value_[j * deep_ + c] = values[j * call_.value_strides[2] + c];
+      }
+  }
+
+  // to[i][j] = sum_c from[c][i] across[c][j]
+  void product(const T* __restrict from, const T* __restrict across, T* __restrict to) const {
+    for (int64_t j = 0; j < reach_; j += kLanes<T>) {
+      Lanes<T> sums[kQueries] = {};
+      for (int64_t c = 0; c < call_.size; ++c) {
+        const Lanes<T> lanes = load(across + c * wide_ + j);
+        for (int i = 0; i < kQueries; ++i) sums[i] += from[c * kQueries + i] * lanes;
+      }
+      for (int i = 0; i < kQueries; ++i) store(to + i * wide_ + j, sums[i]);
+    }
+  }
+
+  // result[i][c] = sum_j by[i][j] rows[j][c]
+  void multiply(const T* __restrict by, const T* __restrict rows) {
+    constexpr int together = 4;  // whose sums, of even and of odd keys, fill the registers
+    for (int64_t c = 0; c < deep_; c += kLanes<T>)
+      for (int i = 0; i < kQueries; i += together) {
+        const T* __restrict own[together];
+        for (int k = 0; k < together; ++k) own[k] = by + (i + k) * wide_;
+        Lanes<T> even[together] = {}, odd[together] = {};
+        for (int64_t j = 0; j < reach_; j += 2) {
+          const Lanes<T> first = load(rows + j * deep_ + c), second = load(rows + (j + 1) * deep_ + c);
+          for (int k = 0; k < together; ++k) {
+            even[k] += own[k][j] * first;
+            odd[k] += own[k][j + 1] * second;
+          }
+        }
+        for (int k = 0; k < together; ++k) store(&result_[(i + k) * deep_ + c], Lanes<T>(even[k] + odd[k]));
+      }
+  }
+
+  // across[c][j] += sum_i by[c][i] weights[i][j]
+  void gather(const T* __restrict by, const T* __restrict weights, T* __restrict across) const {
+    for (int64_t j = 0; j < reach_; j += kLanes<T>) {
+      Lanes<T> lanes[kQueries];
+      for (int i = 0; i < kQueries; ++i) lanes[i] = load(weights + i * wide_ + j);
+      for (int64_t c = 0; c < call_.size; ++c) {
+        Lanes<T> sums = load(across + c * wide_ + j);
+        for (int i = 0; i < kQueries; ++i) sums += by[c * kQueries + i] * lanes[i];
+        store(across + c * wide_ + j, sums);
+      }
+    }
+  }
+
+  const bool* mask_of(int64_t batch, int64_t head, int64_t row) const {
+    const int64_t* strides = call_.mask_strides;
+    return call_.mask + batch * strides[0] + head * strides[1] + row * strides[2];
+  }
+
+  // How many keys from the first some queries look at, in whole vectors; all where a query looks at none.
+  int64_t reach_of(int64_t batch, int64_t head, int64_t row, int count) const {
+    int64_t reach = call_.causal ? std::min(row + count, call_.keys) : call_.keys;
+    if (call_.mask) {
+      int64_t farthest = 0;
+      for (int i = 0; i < count; ++i) {
+        const bool* mask = mask_of(batch, head, row + i);
+        int64_t own = call_.causal ? std::min(row + i + 1, call_.keys) : call_.keys;
+        while (own > 0 && !mask[(own - 1) * call_.mask_strides[3]]) --own;
+        if (own == 0) return wide_;
+        farthest = std::max(farthest, own);
+      }
+      reach = farthest;
+    }
+    return stretched<T>(reach);
+  }
+
+  void mask_and_bias(T* __restrict scores, int64_t batch, int64_t head, int64_t row) const {
+    constexpr T lowest = std::numeric_limits<T>::lowest();
+    const int64_t keys = std::min(reach_, call_.keys);
+    if (call_.bias) {
+      const int64_t *strides = call_.bias_strides, step = strides[3];
+      const T* __restrict bias =
+          static_cast<const T*>(call_.bias) + batch * strides[0] + head * strides[1] + row * strides[2];
+      if (step == 1)
+        for (int64_t j = 0; j < keys; ++j) scores[j] += bias[j];
+      else
+        for (int64_t j = 0; j < keys; ++j) scores[j] += bias[j * step];
+    }
+    if (call_.mask) {
+      const int64_t step = call_.mask_strides[3];
+      const bool* __restrict mask = mask_of(batch, head, row);
+      const auto look = [=](int64_t j, int64_t at) {
+        const T score = scores[j];  // read whatever the mask says, or else this is no vector loop
+        scores[j] = mask[at] ? score : lowest;
+      };
+      if (step == 1)
+        for (int64_t j = 0; j < keys; ++j) look(j, j);
+      else
+        for (int64_t j = 0; j < keys; ++j) look(j, j * step);
+    }
+    if (call_.causal)
+      for (int64_t j = row + 1; j < keys; ++j) scores[j] = lowest;
+    for (int64_t j = call_.keys; j < reach_; ++j) scores[j] = -std::numeric_limits<T>::infinity();
+  }
+
+  // The weights of some queries; forward they are dropped out, backward by what, `factors`, is told beside them.
+  void weigh(int64_t batch, int64_t head, int64_t row, int count, T* factors) {
+    const T* queries =
+        static_cast<const T*>(call_.query) + batch * call_.query_strides[0] + head * call_.query_strides[1];
+    const T scale = static_cast<T>(call_.scale);
+    if (count < kQueries) std::fill(query_.begin(), query_.end(), T(0));
+    for (int i = 0; i < count; ++i)
+      for (int64_t c = 0; c < call_.size; ++c)
+        query_[c * kQueries + i] = scale * queries[(row + i) * call_.query_strides[2] + c];
+    reach_ = reach_of(batch, head, row, count);
+    product(query_.data(), key_across_.data(), weights_.data());
+    for (int i = 0; i < count; ++i) {
+      T* weights = &weights_[i * wide_];
+      mask_and_bias(weights, batch, head, row + i);
+      T* sum_kept = sums_ + (batch * call_.heads + head) * call_.queries + row + i;
+      if (!factors) {
+        const T total = exponentials(weights, sum_kept);
+        keep(weights, hash_of(batch, head, row + i), static_cast<T>(call_.keep_scale) / total);
+      } else {
+        const T highest = sum_kept[0], share = T(1) / sum_kept[kept_apart()];
+        each<T>(reach_, [=](int64_t j) { weights[j] = exponential(weights[j] - highest) * share; });
+        T* factor = factors + i * wide_;
+        std::fill_n(factor, reach_, static_cast<T>(1));
+        keep(factor, hash_of(batch, head, row + i), static_cast<T>(call_.keep_scale));
+      }
+    }
+  }
+
+  int64_t kept_apart() const { return call_.batch * call_.heads * call_.queries; }
+
+  T exponentials(T* scores, T* kept) const {
+    Lanes<T> highest = load(scores);
+    for (int64_t j = kLanes<T>; j < reach_; j += kLanes<T>) {
+      const Lanes<T> lanes = load(scores + j);
+      highest = lanes > highest ? lanes : highest;
+    }
+    T largest = highest[0];
+    for (int64_t lane = 1; lane < kLanes<T>; ++lane) largest = std::max(largest, static_cast<T>(highest[lane]));
+    each<T>(reach_, [=](int64_t j) { scores[j] = exponential(scores[j] - largest); });
+    Lanes<T> sums = {};
+    for (int64_t j = 0; j < reach_; j += kLanes<T>) sums += load(scores + j);
+    T total = 0;
+    for (int64_t lane = 0; lane < kLanes<T>; ++lane) total += sums[lane];
+    kept[0] = largest;
+    kept[kept_apart()] = total;
+    return total;
+  }
+
+  uint32_t hash_of(int64_t batch, int64_t head, int64_t row) const {
+    if (!call_.hashed) return 0;
+    const uint32_t of_split = call_.hashed[batch / call_.rows_a_split];
+    const uint32_t of_batch = mixed(of_split + static_cast<uint32_t>(batch % call_.rows_a_split) * kGolden);
+    return mixed(mixed(of_batch + static_cast<uint32_t>(head) * kGolden) + static_cast<uint32_t>(row) * kGolden);
+  }
+
+  void keep(T* values, uint32_t hashed, T scale) const {
+    if (!call_.hashed) {
+      each<T>(reach_, [=](int64_t j) { values[j] *= scale; });
+      return;
+    }
+    const uint32_t below = call_.below;
+    each<T>(reach_, [=](int64_t j) {
+      const bool dropped = (mixed(hashed + static_cast<uint32_t>(j) * kGolden) ^ 0x80000000u) < below;
+      const T kept = values[j] * scale;
+      values[j] = dropped ? T(0) : kept;
+    });
+  }
+
+  void descend(int64_t batch, int64_t head, int64_t row, int count) {
+    T means[kQueries] = {};
+    if (count < kQueries) std::fill(slope_.begin(), slope_.end(), T(0));
+    for (int i = 0; i < count; ++i) {
+      const T* slope = grad_out_ + batch * grad_strides_[0] + head * grad_strides_[1] + (row + i) * grad_strides_[2];
+      const T* out = out_ + place(batch, head, row + i, call_.heads, call_.queries);
+      for (int64_t c = 0; c < call_.size; ++c) {
+        slope_[c * kQueries + i] = slope[c];
+        means[i] += slope[c] * out[c];
+      }
+    }
+    weigh(batch, head, row, count, factors_.data());
+    if (grad_value_) {
+      dropped_.resize(kQueries * wide_);
+      for (int i = 0; i < count; ++i) {
+        const T *weights = &weights_[i * wide_], *factors = &factors_[i * wide_];
+        T* dropped = &dropped_[i * wide_];
+        each<T>(reach_, [=](int64_t j) { dropped[j] = weights[j] * factors[j]; });
+      }
+      std::fill(dropped_.begin() + count * wide_, dropped_.end(), T(0));
+      gather(slope_.data(), dropped_.data(), grad_value_across_.data());
+    }
+    if (!grad_query_ && !grad_key_) return;
+    scores_.resize(kQueries * wide_);
+    product(slope_.data(), value_across_.data(), scores_.data());
+    for (int i = 0; i < count; ++i) {
+      const T *weights = &weights_[i * wide_], *factors = &factors_[i * wide_], mean = means[i];
+      T* scores = &scores_[i * wide_];
+      each<T>(reach_, [=](int64_t j) { scores[j] = weights[j] * (factors[j] * scores[j] - mean); });
+    }
+    std::fill(scores_.begin() + count * wide_, scores_.end(), T(0));
+    if (grad_key_) gather(query_.data(), scores_.data(), grad_key_across_.data());
+    if (!grad_query_) return;
+    multiply(scores_.data(), key_.data());
+    const T scale = static_cast<T>(call_.scale);
+    for (int i = 0; i < count; ++i) {
+      T* to = grad_query_ + place(batch, head, row + i, call_.heads, call_.queries);
+      for (int64_t c = 0; c < call_.size; ++c) to[c] = scale * result_[i * deep_ + c];
+    }
+  }
+
+  void write(const T* across, T* to, int64_t batch, int64_t head) const {
+    for (int64_t j = 0; j < call_.keys; ++j) {
+      T* row = to + place(batch, head, j, call_.key_heads, call_.keys);
+      for (int64_t c = 0; c < call_.size; ++c) row[c] = across[c * wide_ + j];
+    }
+  }
+
+  const Call& call_;
+  T *out_, *sums_;
+  const T* grad_out_;
+  const int64_t* grad_strides_;
+  T *grad_query_, *grad_key_, *grad_value_;
+  int64_t wide_, deep_, reach_ = 0;
+  std::vector<T> key_across_, value_across_, key_, value_, query_, slope_, weights_, factors_, result_;
+  std::vector<T> grad_key_across_, grad_value_across_, dropped_, scores_;
+};
+
+template <class T>
+void forward(const Call& call, T* out, T* sums) {
+  std::atomic<int64_t> next{0};
+  const auto work = [&] {
+    Work<T> own(call, out, sums, nullptr, nullptr, nullptr, nullptr, nullptr);
+    for (int64_t unit; (unit = next++) < call.batch * call.key_heads;)
+      own.forward(unit / call.key_heads, unit % call.key_heads);
+  };
+  std::vector<std::thread> others;
+  for (int t = 1; t < call.threads; ++t) others.emplace_back(work);
+  work();
+  for (auto& other : others) other.join();
+}
+
+template <class T>
+void backward(const Call& call, T* out, T* sums, const T* grad_out, const int64_t* grad_strides, T* grad_query,
+              T* grad_key, T* grad_value) {
+  std::atomic<int64_t> next{0};
+  const auto work = [&] {
+    Work<T> own(call, out, sums, grad_out, grad_strides, grad_query, grad_key, grad_value);
+    for (int64_t unit; (unit = next++) < call.batch * call.key_heads;)
+      own.backward(unit / call.key_heads, unit % call.key_heads);
+  };
+  std::vector<std::thread> others;
+  for (int t = 1; t < call.threads; ++t) others.emplace_back(work);
+  work();
+  for (auto& other : others) other.join();
+}
+
+}  // namespace
+
+#define ATTENTION(name, T)                                                                                           \
+  extern "C" void forward_##name(const Call* call, void* out, void* sums) {                                      \
+    forward(*call, static_cast<T*>(out), static_cast<T*>(sums));                                                 \
+  }                                                                                                                  \
+  extern "C" void backward_##name(const Call* call, void* out, void* sums, const void* grad_out,                 \
+                                  const int64_t* grad_strides, void* grad_query, void* grad_key, void* grad_value) { \
+    backward(*call, static_cast<T*>(out), static_cast<T*>(sums), static_cast<const T*>(grad_out), grad_strides,  \
+             static_cast<T*>(grad_query), static_cast<T*>(grad_key), static_cast<T*>(grad_value));                   \
+  }
+
+ATTENTION(float32, float)
+ATTENTION(float64, double)

@@ -1,0 +1,195 @@
+"""Attention on CPU whose weights are dropped out by hash, forward and backward, compiled on first use.
+
+What it computes is `masks.drop(attention_weights(...)) @ value`; no weights the size of queries x keys are ever kept.
+Where `takes` says no, the caller composes it.
+"""
+
+import ctypes
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from caref import compiled
+
+SOURCE = Path(__file__).with_suffix(".cpp")
+_DTYPES = {torch.float32: "float32", torch.float64: "float64"}
+# Below this many weights a thread, starting the thread costs more than it saves.
+_WEIGHTS_A_THREAD = 200_000
+
+
+class _Call(ctypes.Structure):
+    """Field by field what attention.cpp declares."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("query", "key", "value", "mask", "bias", "hashed")),
+        *((name, ctypes.c_int64) for name in ("batch", "heads", "key_heads", "queries", "keys", "size")),
+        *((f"{name}_strides", ctypes.c_int64 * 3) for name in ("query", "key", "value")),
+        *((f"{name}_strides", ctypes.c_int64 * 4) for name in ("mask", "bias")),
+        *(("rows_a_split", ctypes.c_int64), ("causal", ctypes.c_int32), ("threads", ctypes.c_int32)),
+        *(("below", ctypes.c_uint32), ("scale", ctypes.c_double), ("keep_scale", ctypes.c_double)),
+    )
+
+
+def takes(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None = None,
+    bias: Tensor | None = None,
+    p: float = 0.0,
+) -> bool:
+    """Whether `fused` computes these: float32 or float64 on CPU, a bias without gradients, a compiler at hand."""
+    dtype = query.dtype
+    return (
+        query.device.type == "cpu"
+        and dtype in _DTYPES
+        and {key.dtype, value.dtype} == {dtype}
+        and query.dim() == 4
+        and query.shape[-1] == value.shape[-1]
+        and bool(query.numel() and key.numel())
+        and (mask is None or mask.dtype is torch.bool)
+        and (bias is None or (bias.dtype == dtype and not bias.requires_grad))
+        and p < 1
+        and _library() is not None
+    )
+
+
+def fused(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None = None,
+    bias: Tensor | None = None,
+    hashed: Tensor | None = None,
+    p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """softmax(query key' * scale + bias), a share p of it dropped, @ value: (B, H, Tq, D). Differentiable once.
+
+    Args:
+        query: (B, H, Tq, D).
+        key, value: (B, H', Tk, D); H' divides H, and a head of them serves H / H' of the query's in a row.
+        mask: bool, false where a key is not looked at; it broadcasts to (B, H, Tq, Tk).
+        bias: broadcasts likewise.
+        hashed: (K,) int32, of the K splits whose rows lie one after the other; None where nothing is dropped.
+        p: in [0, 1).
+        is_causal: no query looks at a later key.
+        scale: of the scores; 1 / sqrt(D) by default.
+    """
+    weights = *query.shape[:-1], key.shape[-2]
+    mask, bias = (None if of_scores is None else of_scores.expand(weights) for of_scores in (mask, bias))
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    return _Attention.apply(query, key, value, mask, bias, hashed, p, is_causal, scale)
+
+
+@contextmanager
+def with_bias_apart(hashes: Iterator[Tensor] | None = None) -> Iterator[None]:
+    """In the block models of transformers that add a position bias to their scores call `fused` for it.
+
+    Otherwise mask and bias are first made one tensor of queries x keys for every row and head of every layer. (A
+    single query, as in generation after its first word, is left to PyTorch: there is nothing to gain.)
+
+    Args:
+        hashes: of whatever is dropped out; without them nothing is to be.
+    """
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    composed = ALL_ATTENTION_FUNCTIONS["sdpa"]
+
+    def attend(module, query, key, value, attention_mask, *, dropout=0.0, position_bias=None, **options):
+        sides = query, key, value
+        causal = attention_mask is None and options.get("is_causal", module.is_causal)
+        if (
+            position_bias is None
+            or query.shape[2] == 1
+            or (causal and query.shape[2] != key.shape[2])
+            or (dropout and hashes is None)
+            or any(options.get(name) for name in ("softcap", "cache", "output_attentions"))
+            or not takes(*sides, attention_mask, position_bias, dropout)
+        ):
+            return composed(module, *sides, attention_mask, dropout=dropout, position_bias=position_bias, **options)
+        hashed = next(hashes) if dropout else None
+        out = fused(*sides, attention_mask, position_bias, hashed, dropout, causal, options.get("scaling"))
+        return out.transpose(1, 2), None
+
+    ALL_ATTENTION_FUNCTIONS["sdpa"] = attend
+    try:
+        yield
+    finally:
+        ALL_ATTENTION_FUNCTIONS["sdpa"] = composed
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, query, key, value, mask, bias, hashed, p, is_causal, scale):
+        query, key, value = (_rows_together(side) for side in (query, key, value))
+        call = _call(query, key, value, mask, bias, hashed, p, is_causal, scale)
+        out = _like(query)
+        kept = query.new_empty(2, *query.shape[:-1])  # each row's largest score, and its sum
+        getattr(_library(), f"forward_{_DTYPES[query.dtype]}")(ctypes.byref(call), out.data_ptr(), kept.data_ptr())
+        ctx.save_for_backward(query, key, value, mask, bias, hashed, out, kept)
+        ctx.settings = p, is_causal, scale
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_out):
+        query, key, value, mask, bias, hashed, out, kept = ctx.saved_tensors
+        call = _call(query, key, value, mask, bias, hashed, *ctx.settings)
+        grad_out = _rows_together(grad_out)
+        wanted = zip((query, key, value), ctx.needs_input_grad[:3], strict=True)
+        grads = [_like(side) if needed else None for side, needed in wanted]
+        getattr(_library(), f"backward_{_DTYPES[query.dtype]}")(
+            *(ctypes.byref(call), out.data_ptr(), kept.data_ptr(), grad_out.data_ptr()),
+            (ctypes.c_int64 * 3)(*grad_out.stride()[:3]),
+            *(None if grad is None else grad.data_ptr() for grad in grads),
+        )
+        return *grads, None, None, None, None, None, None
+
+
+def _rows_together(side: Tensor) -> Tensor:
+    return side if side.stride(-1) == 1 else side.contiguous()
+
+
+def _like(side: Tensor) -> Tensor:
+    """(B, H, T, D) whose memory is ordered (B, T, H, D): what comes next is a matrix product over H * D."""
+    batch, heads, length, size = side.shape
+    return side.new_empty(batch, length, heads, size).transpose(1, 2)
+
+
+def _call(query, key, value, mask, bias, hashed, p, is_causal, scale) -> _Call:
+    (batch, heads, queries, size), (_, key_heads, keys, _) = query.shape, key.shape
+    splits = 1 if hashed is None else len(hashed)
+    weights = batch * heads * queries * keys
+    strides = [(ctypes.c_int64 * 3)(*side.stride()[:3]) for side in (query, key, value)]
+    return _Call(
+        *(None if side is None else side.data_ptr() for side in (query, key, value, mask, bias, hashed)),
+        *(batch, heads, key_heads, queries, keys, size),
+        *strides,
+        *((ctypes.c_int64 * 4)(*(() if of_scores is None else of_scores.stride())) for of_scores in (mask, bias)),
+        *(batch // splits, is_causal),
+        max(1, min(torch.get_num_threads(), weights // _WEIGHTS_A_THREAD)),
+        *(round(p * 2**32), scale, 1 / (1 - p)),
+    )
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    try:
+        library = compiled.library(SOURCE)
+    except compiled.CannotCompile as error:
+        warnings.warn(f"attention runs in plain PyTorch, several times slower: {error}", stacklevel=2)
+        return None
+    pointer = ctypes.c_void_p
+    for dtype in _DTYPES.values():
+        for name, arguments in (("forward", 3), ("backward", 8)):
+            function = getattr(library, f"{name}_{dtype}")
+            function.restype, function.argtypes = None, [pointer] * arguments
+    return library
