@@ -72,12 +72,11 @@ inline float exp_(float x) {  // 0 for x < -87, about where floats end; NaN stay
   const float shifted = within * 1.44269504f + 12582912.0f;  // rounds to an integer, held in the lowest bits
   const float n = shifted - 12582912.0f;
   const float r = (within - n * kLog2High) - n * kLog2Low;
-  float y = 1.97902482e-4f;
-  y = y * r + 1.39447593e-3f;
-  y = y * r + 8.33349768e-3f;
-  y = y * r + 4.16662954e-2f;
-  y = y * r + 1.66666657e-1f;
-  y = y * r + 5.0e-1f;
+  float y = 1.38146131e-3f;
+  y = y * r + 8.36870996e-3f;
+  y = y * r + 4.16683874e-2f;
+  y = y * r + 1.66665207e-1f;
+  y = y * r + 4.99999935e-1f;
   y = y * r * r + r + 1.0f;
   const float scaled = bits<float>(bits<uint32_t>(y) + (bits<uint32_t>(shifted) << 23));
   return x < -87.0f ? 0.0f : scaled;
@@ -138,17 +137,13 @@ inline Power power_of_q(float q, float beta) {  // q^beta and its slope by q, fo
 
 template <class T>
 float highest_of(const T* z, int64_t begin, int64_t end) {
-  // In lanes, because a maximum of floats is no reduction that every compiler vectorises.
-  constexpr int64_t lanes = 16;
-  float highest[lanes];
-  std::fill(highest, highest + lanes, -kInfinity);
-  for (; begin + lanes <= end; begin += lanes)
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      const float x = load(z + begin + lane);
-      highest[lane] = x > highest[lane] ? x : highest[lane];
-    }
-  for (; begin < end; ++begin) highest[0] = std::max(highest[0], load(z + begin));
-  return *std::max_element(highest, highest + lanes);
+  float highest = -kInfinity;
+#pragma omp simd reduction(max : highest)
+  for (int64_t v = begin; v < end; ++v) {
+    const float x = load(z + v);
+    highest = x > highest ? x : highest;
+  }
+  return highest;
 }
 
 struct Largest {
