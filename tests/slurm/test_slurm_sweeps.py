@@ -63,9 +63,11 @@ def test_an_array_of_jobs_each_with_its_own_device(start, tmp_path):
         ("hydra.launcher.partition=nowhere", "invalid partition"),
         ("hydra.launcher.gres=gpu:h100:1", "gres|node configuration"),
         ("hydra.launcher.account=[a,b]", "account"),
+        ("hydra.launcher.array_size=0", r"hydra\.launcher\.array_size=0: must be at least 1"),
+        ("hydra.launcher.timeout_min=3", r"hydra\.launcher\.timeout_min=3: must be at least 4"),
     ],
 )
-def test_what_slurm_refuses_is_said_in_one_line(start, tmp_path, override, said):
+def test_what_cannot_be_submitted_is_said_in_one_line(start, tmp_path, override, said):
     process = start(*ONE_CELL, override)
     output = finished(process)
     assert process.returncode == 2
@@ -120,6 +122,19 @@ def in_the_middle(results: Path, done: int = 1) -> bool:
     """Whether so many records are there and the next split is being worked on."""
     records = list(results.glob("*/splits/*.json"))
     return len(records) >= done and bool(list(results.glob("*/locks/*.lock")))
+
+
+@pytest.mark.long
+def test_a_job_that_fails_in_a_task_stops_none_of_the_others(start, tmp_path):
+    hopeless = ("peft=base", "train.warmup_steps=0", "train.epochs=3")  # with a rate that overflows in the second step
+    process = start(*hopeless, "train.lr=1e36,1e-3", "splits=0:2", "hydra.launcher.array_size=1")
+    output = finished(process)
+    assert process.returncode == 1, output
+    assert re.search(r"Slurm \d+: 2 jobs in 1 task;", output)
+    assert re.search(r"1 of 2 jobs failed:\n  train\.lr=1e\+?36.*: 2 of 2 splits failed .*step \d+.*\n$", output), (
+        output
+    )
+    assert len(numbers(tmp_path / "results")) == 2
 
 
 @pytest.mark.long
