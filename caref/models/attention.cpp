@@ -160,15 +160,28 @@ class Work {
     return ((batch * length + row) * heads + head) * call_.size;
   }
 
+  // One head's keys and values, by key, across (by element), or both ways: as the products need them.
   void read(int64_t batch, int64_t head) {
-    const T* keys = static_cast<const T*>(call_.key) + batch * call_.key_strides[0] + head * call_.key_strides[1];
-    const T* values =
-        static_cast<const T*>(call_.value) + batch * call_.value_strides[0] + head * call_.value_strides[1];
+    const int64_t *of_keys = call_.key_strides, *of_values = call_.value_strides;
+    const T* keys = static_cast<const T*>(call_.key) + batch * of_keys[0] + head * of_keys[1];
+    const T* values = static_cast<const T*>(call_.value) + batch * of_values[0] + head * of_values[1];
+    across(keys, of_keys[2], key_across_.data());
+    if (grad_out_) {
+      across(values, of_values[2], value_across_.data());
+      by_key(keys, of_keys[2], key_.data());
+    } else {
+      by_key(values, of_values[2], value_.data());
+    }
+  }
+
+  void across(const T* __restrict from, int64_t stride, T* __restrict to) const {
+    for (int64_t c = 0; c < call_.size; ++c)
+      for (int64_t j = 0; j < call_.keys; ++j) to[c * wide_ + j] = from[j * stride + c];
+  }
+
+  void by_key(const T* __restrict from, int64_t stride, T* __restrict to) const {
     for (int64_t j = 0; j < call_.keys; ++j)
-      for (int64_t c = 0; c < call_.size; ++c) {
-        key_across_[c * wide_ + j] = key_[j * deep_ + c] = keys[j * call_.key_strides[2] + c];
-        value_across_[c * wide_ + j] = value_[j * deep_ + c] = values[j * call_.value_strides[2] + c];
-      }
+      for (int64_t c = 0; c < call_.size; ++c) to[j * deep_ + c] = from[j * stride + c];
   }
 
   // to[i][j] = sum_c from[c][i] across[c][j]
@@ -336,6 +349,7 @@ class Work {
 
   void descend(int64_t batch, int64_t head, int64_t row, int count) {
     T means[kQueries] = {};
+    bool flat = true;
     if (count < kQueries) std::fill(slope_.begin(), slope_.end(), T(0));
     for (int i = 0; i < count; ++i) {
       const T* slope = grad_out_ + batch * grad_strides_[0] + head * grad_strides_[1] + (row + i) * grad_strides_[2];
@@ -343,7 +357,13 @@ class Work {
       for (int64_t c = 0; c < call_.size; ++c) {
         slope_[c * kQueries + i] = slope[c];
         means[i] += slope[c] * out[c];
+        flat &= slope[c] == 0;
       }
+    }
+    if (flat) {  // queries that no loss comes to: padding
+      for (int i = 0; grad_query_ && i < count; ++i)
+        std::fill_n(grad_query_ + place(batch, head, row + i, call_.heads, call_.queries), call_.size, T(0));
+      return;
     }
     weigh(batch, head, row, count, factors_.data());
     if (grad_value_) {
