@@ -4,7 +4,7 @@ import math
 import platform
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -61,13 +61,15 @@ class Bench:
     def scorer(self):
         from caref.evaluation.bertscore import Scorer
 
-        return Scorer(self.job.bertscore.model, self.job.bertscore.layer, device=self.device)
+        wanted = self.job.bertscore
+        return _kept("scorer", wanted, lambda: Scorer(wanted.model, wanted.layer, device=self.device))
 
     @cached_property
     def backbone(self):
         from caref.models import backbones
 
-        return backbones.load(self.job.model, device=self.device, dtype=self.dtype)
+        wanted = {"model": self.job.model, "dtype": str(self.dtype)}
+        return _kept("backbone", wanted, lambda: backbones.load(self.job.model, device=self.device, dtype=self.dtype))
 
     @cached_property
     def objective(self):
@@ -227,6 +229,18 @@ class Bench:
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "host": socket.gethostname(),
         }
+
+
+_loaded: dict[str, tuple[dict, object]] = {}
+
+
+def _kept(what: str, settings: Mapping, load: Callable[[], object]) -> object:
+    """What the job before loaded in this process, where it asked for the same, as a sweep's cells do; else loaded."""
+    wanted = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
+    if what not in _loaded or _loaded[what][0] != wanted:
+        _loaded.pop(what, None)  # first, since there may be no room for two
+        _loaded[what] = wanted, load()
+    return _loaded[what][1]
 
 
 def _rounded(value: float) -> float:

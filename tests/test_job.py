@@ -6,6 +6,7 @@ import json
 import pytest
 
 from caref import jobs
+from caref.bench import Bench
 from caref.errors import UserError
 from caref.results import store
 
@@ -71,6 +72,16 @@ def test_every_dataset_runs_with_either_supervision(run, dataset, supervise):
     assert set(records) == {0}
     for prediction in store.read_predictions(cell, 0):
         assert prediction["gold"] in prediction["choices"]
+
+
+def test_the_jobs_of_a_process_share_what_is_loaded_where_they_ask_for_the_same(composed, tmp_path):
+    benches = [
+        Bench(composed(*SMALL, "model=tiny_t5", *overrides), tmp_path)
+        for overrides in (["peft=aq"], ["peft=lora_r4", "dataset=ecqa"], ["model.dropout=0.5"])
+    ]
+    first, second, other = (bench.backbone for bench in benches)
+    assert first is second and other is not first
+    assert benches[0].scorer is benches[1].scorer is benches[2].scorer
 
 
 def test_supervising_the_answer_alone_leaves_the_explanation_out_of_the_cross_entropy(run):
