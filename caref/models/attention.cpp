@@ -129,8 +129,13 @@ class Work {
   }
 
   void forward(int64_t batch, int64_t key_head) {
-    read(batch, key_head);
     const int64_t shared_by = call_.heads / call_.key_heads;
+    if (call_.queries == 1 && call_.size % kLanes<T> == 0) {
+      for (int64_t head = key_head * shared_by; head < (key_head + 1) * shared_by; ++head)
+        answer(batch, head, key_head);
+      return;
+    }
+    read(batch, key_head);
     for (int64_t head = key_head * shared_by; head < (key_head + 1) * shared_by; ++head)
       for (int64_t row = 0; row < call_.queries; row += kQueries) {
         const int count = rows(row);
@@ -182,6 +187,45 @@ class Work {
   void by_key(const T* __restrict from, int64_t stride, T* __restrict to) const {
     for (int64_t j = 0; j < call_.keys; ++j)
       for (int64_t c = 0; c < call_.size; ++c) to[j * deep_ + c] = from[j * stride + c];
+  }
+
+  // One query alone, as in generation: keys and values are read where they lie, once.
+  void answer(int64_t batch, int64_t head, int64_t key_head) {
+    const int64_t *of_keys = call_.key_strides, *of_values = call_.value_strides;
+    const T* keys = static_cast<const T*>(call_.key) + batch * of_keys[0] + key_head * of_keys[1];
+    const T* values = static_cast<const T*>(call_.value) + batch * of_values[0] + key_head * of_values[1];
+    const T* query =
+        static_cast<const T*>(call_.query) + batch * call_.query_strides[0] + head * call_.query_strides[1];
+    T *own = result_.data(), *weights = weights_.data();
+    for (int64_t c = 0; c < call_.size; ++c) own[c] = static_cast<T>(call_.scale) * query[c];
+    reach_ = reach_of(batch, head, 0, 1);
+    const int64_t looked_at = std::min(reach_, call_.keys);
+    for (int64_t j = 0; j < looked_at; ++j) {
+      Lanes<T> products = {};
+      for (int64_t c = 0; c < call_.size; c += kLanes<T>) products += load(own + c) * load(keys + j * of_keys[2] + c);
+      weights[j] = sum_of(products);
+    }
+    mask_and_bias(weights, batch, head, 0);
+    const T total = exponentials(weights, sums_ + batch * call_.heads + head);
+    keep(weights, hash_of(batch, head, 0), static_cast<T>(call_.keep_scale) / total);
+    T* out = out_ + place(batch, head, 0, call_.heads, 1);
+    constexpr int together = 4;  // sums that wait for nothing of each other
+    for (int64_t c = 0; c < call_.size; c += kLanes<T>) {
+      Lanes<T> sums[together] = {};
+      int64_t j = 0;
+      for (; j + together <= looked_at; j += together)
+        for (int k = 0; k < together; ++k) sums[k] += weights[j + k] * load(values + (j + k) * of_values[2] + c);
+      for (; j < looked_at; ++j) sums[0] += weights[j] * load(values + j * of_values[2] + c);
+      store(out + c, Lanes<T>((sums[0] + sums[1]) + (sums[2] + sums[3])));
+    }
+  }
+
+  static T sum_of(const Lanes<T>& lanes) {
+    T parts[kLanes<T>];
+    store(parts, lanes);
+    for (int64_t apart = kLanes<T> / 2; apart; apart /= 2)
+      for (int64_t lane = 0; lane < apart; ++lane) parts[lane] += parts[lane + apart];
+    return parts[0];
   }
 
   // to[i][j] = sum_c from[c][i] across[c][j]

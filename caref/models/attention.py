@@ -93,8 +93,7 @@ def fused(
 def with_bias_apart(hashes: Iterator[Tensor] | None = None) -> Iterator[None]:
     """In the block models of transformers that add a position bias to their scores call `fused` for it.
 
-    Otherwise mask and bias are first made one tensor of queries x keys for every row and head of every layer. (A
-    single query, as in generation after its first word, is left to PyTorch: there is nothing to gain.)
+    Otherwise mask and bias are first made one tensor of queries x keys for every row and head of every layer.
 
     Args:
         hashes: of whatever is dropped out; without them nothing is to be.
@@ -105,10 +104,9 @@ def with_bias_apart(hashes: Iterator[Tensor] | None = None) -> Iterator[None]:
 
     def attend(module, query, key, value, attention_mask, *, dropout=0.0, position_bias=None, **options):
         sides = query, key, value
-        causal = attention_mask is None and options.get("is_causal", module.is_causal)
+        causal = query.shape[2] > 1 and attention_mask is None and options.get("is_causal", module.is_causal)
         if (
             position_bias is None
-            or query.shape[2] == 1
             or (causal and query.shape[2] != key.shape[2])
             or (dropout and hashes is None)
             or any(options.get(name) for name in ("softcap", "cache", "output_attentions"))

@@ -7,7 +7,7 @@ from caref.models import masks
 from caref.models.attention import fused, takes, with_bias_apart
 from caref.models.dropout import attention_weights
 
-SHAPES = ((5, 7, 8), (37, 50, 24), (16, 16, 64), (1, 3, 3), (130, 9, 1))
+SHAPES = ((5, 7, 8), (1, 45, 16), (37, 50, 24), (16, 16, 64), (1, 3, 3), (130, 9, 1))
 
 
 def sides(queries: int, keys: int, size: int, dtype: torch.dtype, shared_by: int = 1) -> list[torch.Tensor]:
