@@ -51,6 +51,17 @@ def library(source: Path, *definitions: str) -> ctypes.CDLL:
         raise CannotCompile(f"{path} does not load: {error}") from error
 
 
+def parallel_library(source: Path) -> ctypes.CDLL:
+    """`library` of a source that shares its work out by OpenMP; on one thread where the compiler has none.
+
+    With PyTorch loaded the threads are PyTorch's own.
+    """
+    try:
+        return library(source, "-fopenmp")
+    except CannotCompile:
+        return library(source)
+
+
 @cache
 def folder() -> Path:
     """Where what is compiled is kept."""

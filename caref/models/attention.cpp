@@ -3,6 +3,8 @@
 // A row of weights lives in cache only: the backward pass computes it again, from its largest score and its sum. Every
 // query is computed by itself, and a key that is masked adds exact zeros, so that neither company nor padding shows
 // in a bit of the result.
+//
+// Threads are OpenMP's: those of PyTorch, which wait awake for their next work and would be in the way of others.
 
 #include <algorithm>
 #include <atomic>
@@ -10,8 +12,6 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <memory>
-#include <thread>
 #include <vector>
 
 namespace {
@@ -464,10 +464,8 @@ void forward(const Call& call, T* out, T* sums) {
     for (int64_t unit; (unit = next++) < call.batch * call.key_heads;)
       own.forward(unit / call.key_heads, unit % call.key_heads);
   };
-  std::vector<std::thread> others;
-  for (int t = 1; t < call.threads; ++t) others.emplace_back(work);
+#pragma omp parallel num_threads(call.threads)
   work();
-  for (auto& other : others) other.join();
 }
 
 template <class T>
@@ -479,10 +477,8 @@ void backward(const Call& call, T* out, T* sums, const T* grad_out, const int64_
     for (int64_t unit; (unit = next++) < call.batch * call.key_heads;)
       own.backward(unit / call.key_heads, unit % call.key_heads);
   };
-  std::vector<std::thread> others;
-  for (int t = 1; t < call.threads; ++t) others.emplace_back(work);
+#pragma omp parallel num_threads(call.threads)
   work();
-  for (auto& other : others) other.join();
 }
 
 }  // namespace

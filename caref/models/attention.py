@@ -181,7 +181,7 @@ def _call(query, key, value, mask, bias, hashed, p, is_causal, scale) -> _Call:
 @cache
 def _library() -> ctypes.CDLL | None:
     try:
-        library = compiled.library(SOURCE)
+        library = compiled.parallel_library(SOURCE)
     except compiled.CannotCompile as error:
         warnings.warn(f"attention runs in plain PyTorch, several times slower: {error}", stacklevel=2)
         return None

@@ -2,8 +2,6 @@
 
 #include <cstdint>
 #include <cstring>
-#include <thread>
-#include <vector>
 
 namespace {
 
@@ -63,16 +61,12 @@ void drop_splits(const T* from, T* to, const uint32_t* hashed, int64_t splits, c
   int64_t inside = 1;
   for (int dim = 1; dim < dims; ++dim) inside *= sizes[dim];
   const int64_t rows = splits * sizes[0];
-  const auto work = [=](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const uint32_t own = mixed(hashed[row / sizes[0]] + static_cast<uint32_t>(row % sizes[0]) * kGolden);
-      drop(from + row * inside, to + row * inside, own, sizes + 1, dims - 1, below, scale);
-    }
-  };
-  std::vector<std::thread> others;
-  for (int t = 1; t < threads; ++t) others.emplace_back(work, rows * t / threads, rows * (t + 1) / threads);
-  work(0, rows / threads);
-  for (auto& other : others) other.join();
+  // The threads are PyTorch's, which wait awake for their next work and would be in the way of others.
+#pragma omp parallel for num_threads(threads)
+  for (int64_t row = 0; row < rows; ++row) {
+    const uint32_t own = mixed(hashed[row / sizes[0]] + static_cast<uint32_t>(row % sizes[0]) * kGolden);
+    drop(from + row * inside, to + row * inside, own, sizes + 1, dims - 1, below, scale);
+  }
 }
 
 }  // namespace

@@ -107,7 +107,7 @@ def _by_library(library: ctypes.CDLL, values: Tensor, hashed: Tensor, p: float) 
 @cache
 def _library() -> ctypes.CDLL | None:
     try:
-        library = compiled.library(SOURCE)
+        library = compiled.parallel_library(SOURCE)
     except compiled.CannotCompile as error:
         warnings.warn(f"dropout runs in plain PyTorch, several times slower: {error}", stacklevel=2)
         return None
