@@ -123,7 +123,7 @@ class Work {
         grad_query_(grad_query), grad_key_(grad_key), grad_value_(grad_value), wide_(stretched<T>(call.keys)),
         deep_(padded<T>(call.size)), key_across_(call.size * wide_), value_across_(call.size * wide_),
         key_(wide_ * deep_), value_(wide_ * deep_), query_(call.size * kQueries), slope_(call.size * kQueries),
-        weights_(kQueries * wide_), factors_(kQueries * wide_), result_(kQueries * deep_) {
+        weights_(kQueries * wide_), result_(kQueries * deep_) {
     if (grad_key) grad_key_across_.resize(call.size * wide_);
     if (grad_value) grad_value_across_.resize(call.size * wide_);
   }
@@ -139,10 +139,14 @@ class Work {
     for (int64_t head = key_head * shared_by; head < (key_head + 1) * shared_by; ++head)
       for (int64_t row = 0; row < call_.queries; row += kQueries) {
         const int count = rows(row);
-        weigh(batch, head, row, count, nullptr);
+        compare(batch, head, row, count);
+        T shares[kQueries];
+        for (int i = 0; i < count; ++i) shares[i] = weigh(&weights_[i * wide_], batch, head, row + i);
         multiply(weights_.data(), value_.data());
-        for (int i = 0; i < count; ++i)
-          std::copy_n(&result_[i * deep_], call_.size, out_ + place(batch, head, row + i, call_.heads, call_.queries));
+        for (int i = 0; i < count; ++i) {
+          T* out = out_ + place(batch, head, row + i, call_.heads, call_.queries);
+          for (int64_t c = 0; c < call_.size; ++c) out[c] = shares[i] * result_[i * deep_ + c];
+        }
       }
   }
 
@@ -206,8 +210,7 @@ class Work {
       weights[j] = sum_of(products);
     }
     mask_and_bias(weights, batch, head, 0);
-    const T total = exponentials(weights, sums_ + batch * call_.heads + head);
-    keep(weights, hash_of(batch, head, 0), static_cast<T>(call_.keep_scale) / total);
+    const T share = weigh(weights, batch, head, 0);
     T* out = out_ + place(batch, head, 0, call_.heads, 1);
     constexpr int together = 4;  // sums that wait for nothing of each other
     for (int64_t c = 0; c < call_.size; c += kLanes<T>) {
@@ -216,7 +219,7 @@ class Work {
       for (; j + together <= looked_at; j += together)
         for (int k = 0; k < together; ++k) sums[k] += weights[j + k] * load(values + (j + k) * of_values[2] + c);
       for (; j < looked_at; ++j) sums[0] += weights[j] * load(values + j * of_values[2] + c);
-      store(out + c, Lanes<T>((sums[0] + sums[1]) + (sums[2] + sums[3])));
+      store(out + c, Lanes<T>(share * ((sums[0] + sums[1]) + (sums[2] + sums[3]))));
     }
   }
 
@@ -323,8 +326,8 @@ class Work {
     for (int64_t j = call_.keys; j < reach_; ++j) scores[j] = -std::numeric_limits<T>::infinity();
   }
 
-  // The weights of some queries; forward they are dropped out, backward by what, `factors`, is told beside them.
-  void weigh(int64_t batch, int64_t head, int64_t row, int count, T* factors) {
+  // The scores of some queries.
+  void compare(int64_t batch, int64_t head, int64_t row, int count) {
     const T* queries =
         static_cast<const T*>(call_.query) + batch * call_.query_strides[0] + head * call_.query_strides[1];
     const T scale = static_cast<T>(call_.scale);
@@ -334,41 +337,62 @@ class Work {
         query_[c * kQueries + i] = scale * queries[(row + i) * call_.query_strides[2] + c];
     reach_ = reach_of(batch, head, row, count);
     product(query_.data(), key_across_.data(), weights_.data());
-    for (int i = 0; i < count; ++i) {
-      T* weights = &weights_[i * wide_];
-      mask_and_bias(weights, batch, head, row + i);
-      T* sum_kept = sums_ + (batch * call_.heads + head) * call_.queries + row + i;
-      if (!factors) {
-        const T total = exponentials(weights, sum_kept);
-        keep(weights, hash_of(batch, head, row + i), static_cast<T>(call_.keep_scale) / total);
-      } else {
-        const T highest = sum_kept[0], share = T(1) / sum_kept[kept_apart()];
-        each<T>(reach_, [=](int64_t j) { weights[j] = exponential(weights[j] - highest) * share; });
-        T* factor = factors + i * wide_;
-        std::fill_n(factor, reach_, static_cast<T>(1));
-        keep(factor, hash_of(batch, head, row + i), static_cast<T>(call_.keep_scale));
-      }
-    }
+    for (int i = 0; i < count; ++i) mask_and_bias(&weights_[i * wide_], batch, head, row + i);
   }
 
+  // Where a row keeps its largest score, and `kept_apart` further its sum.
+  T* kept(int64_t batch, int64_t head, int64_t row) const {
+    return sums_ + (batch * call_.heads + head) * call_.queries + row;
+  }
   int64_t kept_apart() const { return call_.batch * call_.heads * call_.queries; }
 
-  T exponentials(T* scores, T* kept) const {
-    Lanes<T> highest = load(scores);
+  // A row's scores to the exponentials that are not dropped; what they, divided by the sum of all, are to be
+  // multiplied by is given back.
+  T weigh(T* scores, int64_t batch, int64_t head, int64_t row) const {
+    Lanes<T> lanes = load(scores);
     for (int64_t j = kLanes<T>; j < reach_; j += kLanes<T>) {
-      const Lanes<T> lanes = load(scores + j);
-      highest = lanes > highest ? lanes : highest;
+      const Lanes<T> others = load(scores + j);
+      lanes = others > lanes ? others : lanes;
     }
-    T largest = highest[0];
-    for (int64_t lane = 1; lane < kLanes<T>; ++lane) largest = std::max(largest, static_cast<T>(highest[lane]));
-    each<T>(reach_, [=](int64_t j) { scores[j] = exponential(scores[j] - largest); });
-    Lanes<T> sums = {};
-    for (int64_t j = 0; j < reach_; j += kLanes<T>) sums += load(scores + j);
+    T highest = lanes[0];
+    for (int64_t lane = 1; lane < kLanes<T>; ++lane) highest = std::max(highest, static_cast<T>(lanes[lane]));
+    T* own = kept(batch, head, row);
+    own[0] = highest;
+    const uint32_t hashed = hash_of(batch, head, row);
+    const T total = call_.hashed ? exponentials<true>(scores, highest, hashed) : exponentials<false>(scores, highest, 0);
+    own[kept_apart()] = total;
+    return static_cast<T>(call_.keep_scale) / total;
+  }
+
+  template <bool Drops>
+  T exponentials(T* scores, T highest, uint32_t hashed) const {
+    const uint32_t below = call_.below;
+    T totals[kStretch<T>] = {};
+    for (int64_t begin = 0; begin < reach_; begin += kStretch<T>)
+      for (int64_t i = 0; i < kStretch<T>; ++i) {
+        const T weight = exponential(scores[begin + i] - highest);
+        totals[i] += weight;
+        scores[begin + i] = Drops && drops(hashed, begin + i, below) ? T(0) : weight;
+      }
     T total = 0;
-    for (int64_t lane = 0; lane < kLanes<T>; ++lane) total += sums[lane];
-    kept[0] = largest;
-    kept[kept_apart()] = total;
+    for (const T part : totals) total += part;
     return total;
+  }
+
+  // The same once more: the weights, and those that are left of them.
+  template <bool Drops>
+  void recall(T* __restrict weights, T* __restrict left, T highest, T total, uint32_t hashed) const {
+    const uint32_t below = call_.below;
+    const T share = T(1) / total, keep_scale = static_cast<T>(call_.keep_scale);
+    each<T>(reach_, [=](int64_t j) {
+      const T weight = exponential(weights[j] - highest) * share;
+      weights[j] = weight;
+      left[j] = Drops && drops(hashed, j, below) ? T(0) : weight * keep_scale;
+    });
+  }
+
+  static bool drops(uint32_t hashed, int64_t key, uint32_t below) {
+    return (mixed(hashed + static_cast<uint32_t>(key) * kGolden) ^ 0x80000000u) < below;
   }
 
   uint32_t hash_of(int64_t batch, int64_t head, int64_t row) const {
@@ -376,19 +400,6 @@ class Work {
     const uint32_t of_split = call_.hashed[batch / call_.rows_a_split];
     const uint32_t of_batch = mixed(of_split + static_cast<uint32_t>(batch % call_.rows_a_split) * kGolden);
     return mixed(mixed(of_batch + static_cast<uint32_t>(head) * kGolden) + static_cast<uint32_t>(row) * kGolden);
-  }
-
-  void keep(T* values, uint32_t hashed, T scale) const {
-    if (!call_.hashed) {
-      each<T>(reach_, [=](int64_t j) { values[j] *= scale; });
-      return;
-    }
-    const uint32_t below = call_.below;
-    each<T>(reach_, [=](int64_t j) {
-      const bool dropped = (mixed(hashed + static_cast<uint32_t>(j) * kGolden) ^ 0x80000000u) < below;
-      const T kept = values[j] * scale;
-      values[j] = dropped ? T(0) : kept;
-    });
   }
 
   void descend(int64_t batch, int64_t head, int64_t row, int count) {
@@ -409,24 +420,27 @@ class Work {
         std::fill_n(grad_query_ + place(batch, head, row + i, call_.heads, call_.queries), call_.size, T(0));
       return;
     }
-    weigh(batch, head, row, count, factors_.data());
-    if (grad_value_) {
-      dropped_.resize(kQueries * wide_);
-      for (int i = 0; i < count; ++i) {
-        const T *weights = &weights_[i * wide_], *factors = &factors_[i * wide_];
-        T* dropped = &dropped_[i * wide_];
-        each<T>(reach_, [=](int64_t j) { dropped[j] = weights[j] * factors[j]; });
-      }
-      std::fill(dropped_.begin() + count * wide_, dropped_.end(), T(0));
-      gather(slope_.data(), dropped_.data(), grad_value_across_.data());
+    compare(batch, head, row, count);
+    left_.resize(kQueries * wide_);
+    std::fill(left_.begin() + count * wide_, left_.end(), T(0));
+    for (int i = 0; i < count; ++i) {
+      T *weights = &weights_[i * wide_], *left = &left_[i * wide_];
+      const T* own = kept(batch, head, row + i);
+      if (call_.hashed)
+        recall<true>(weights, left, own[0], own[kept_apart()], hash_of(batch, head, row + i));
+      else
+        recall<false>(weights, left, own[0], own[kept_apart()], 0);
     }
+    if (grad_value_) gather(slope_.data(), left_.data(), grad_value_across_.data());
     if (!grad_query_ && !grad_key_) return;
     scores_.resize(kQueries * wide_);
     product(slope_.data(), value_across_.data(), scores_.data());
     for (int i = 0; i < count; ++i) {
-      const T *weights = &weights_[i * wide_], *factors = &factors_[i * wide_], mean = means[i];
-      T* scores = &scores_[i * wide_];
-      each<T>(reach_, [=](int64_t j) { scores[j] = weights[j] * (factors[j] * scores[j] - mean); });
+      const T* __restrict weights = &weights_[i * wide_];
+      const T* __restrict left = &left_[i * wide_];
+      T* __restrict scores = &scores_[i * wide_];
+      const T mean = means[i];
+      each<T>(reach_, [=](int64_t j) { scores[j] = left[j] * scores[j] - weights[j] * mean; });
     }
     std::fill(scores_.begin() + count * wide_, scores_.end(), T(0));
     if (grad_key_) gather(query_.data(), scores_.data(), grad_key_across_.data());
@@ -452,8 +466,8 @@ class Work {
   const int64_t* grad_strides_;
   T *grad_query_, *grad_key_, *grad_value_;
   int64_t wide_, deep_, reach_ = 0;
-  std::vector<T> key_across_, value_across_, key_, value_, query_, slope_, weights_, factors_, result_;
-  std::vector<T> grad_key_across_, grad_value_across_, dropped_, scores_;
+  std::vector<T> key_across_, value_across_, key_, value_, query_, slope_, weights_, result_;
+  std::vector<T> grad_key_across_, grad_value_across_, left_, scores_;
 };
 
 template <class T>
