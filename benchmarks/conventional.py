@@ -77,7 +77,8 @@ def main(split_file: str, answers_file: str) -> None:
         inputs = tokenizer(source, return_tensors="pt").to(model.device)
         with torch.no_grad():
             written = model.generate(**inputs, max_new_tokens=split["max_new_tokens"], do_sample=False, num_beams=1)
-        text = " ".join(tokenizer.decode(written[0], skip_special_tokens=True).split())
+        tokens = [token for token in written[0].tolist() if token < len(tokenizer)]  # random weights write others too
+        text = " ".join(tokenizer.decode(tokens, skip_special_tokens=True).split())
         answer, separator, explanation = text.partition(" because ")
         if answer.strip().casefold() != gold.casefold():
             continue

@@ -45,6 +45,7 @@ def side_by_side(
         The texts of each split in the order of its examples, without special tokens, trimmed.
     """
     tokenizer = backbone.tokenizer
+    known = len(tokenizer)
     config = backbone.model.config
     greedy = GenerationConfig(
         do_sample=False,
@@ -69,7 +70,9 @@ def side_by_side(
             written = model.generate(input_ids=inputs, attention_mask=mask, generation_config=greedy)
         if left:
             written = written[:, inputs.shape[1] :]
-        decoded = tokenizer.batch_decode(written, skip_special_tokens=True)
+        # A model may have more output rows than its tokenizer has tokens; what such a row stands for says nothing.
+        told = [[token for token in row if token < known] for row in written.tolist()]
+        decoded = tokenizer.batch_decode(told, skip_special_tokens=True)
         for (split, place), text in zip(rows, decoded, strict=True):
             texts[split][place] = text.strip()
         on_batch(min(end, count) - begin)
