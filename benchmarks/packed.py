@@ -157,8 +157,11 @@ def compare(asked: argparse.Namespace, defaults: dict, peft: str, on_gpu: bool) 
                 if on_gpu:
                     peaks[size] = torch.cuda.max_memory_reserved() / 1e6
             except torch.OutOfMemoryError:
+                if size == 1:
+                    sys.exit("not even one split fits this GPU: nothing is measured")
                 print(f"K = {size}: this GPU has not enough memory")
                 sizes.remove(size)
+                peaks.pop(size, None)
     if not on_gpu:
         peaks = {size: in_its_own_process(asked, peft, size) for size in sizes}
     figures = reported(asked, defaults, peft, rounds, peaks)
