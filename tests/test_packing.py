@@ -171,6 +171,7 @@ def test_processes_share_the_splits_of_a_cell(run, tmp_path):
     assert kept(cell) == kept(alone)
 
 
+@pytest.mark.long
 def test_when_memory_is_short_packs_halve_and_nothing_is_lost(run, tmp_path):
     # A large vocabulary makes the memory one of logits. The limit lets a pack of 2 through, and not one of 4.
     options = ("splits=0:4", "model.config.vocab_size=20000", "train.epochs=1", "evaluation.max_new_tokens=2")
