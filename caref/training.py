@@ -46,7 +46,7 @@ def warmup(requested: int, total: int) -> int:
 def linear(warmup_steps: int, total: int) -> Callable[[int], float]:
     """The share of the learning rate at each step: linear warm-up from 0 to 1, then linear decay to 0 at `total`.
 
-    transformers has the same, but with it comes all of PEFT: seconds for a job that uses no adapter.
+    transformers has the same, but imports all of PEFT along with it, also for a job that uses no adapter.
     """
 
     def share(step: int) -> float:

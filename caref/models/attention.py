@@ -19,7 +19,7 @@ from caref import compiled
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
-# Below this many weights a thread, starting the thread costs more than it saves.
+# Below this many weights a thread, waking it costs more than it saves.
 _WEIGHTS_A_THREAD = 200_000
 
 

@@ -19,7 +19,7 @@ from caref import compiled
 SOURCE = Path(__file__).with_name("dropout.cpp")
 _DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 _AHEAD = 1024  # dropouts whose hashes are made at once
-# Below this many values a thread, starting the thread costs more than it saves.
+# Below this many values a thread, waking it costs more than it saves.
 _VALUES_A_THREAD = 200_000
 
 # As the int32 that PyTorch computes in.
