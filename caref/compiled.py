@@ -41,7 +41,8 @@ def library(source: Path, *definitions: str) -> ctypes.CDLL:
     """
     compiler = _compiler()
     flags = (*FLAGS, *definitions)
-    built_from = (source.read_text(), *flags, compiler, _version(compiler), _processor())
+    texts = [path.read_text() for path in (source, *sorted(source.parent.glob("*.h")))]  # all that it may include
+    built_from = (*texts, *flags, compiler, _version(compiler), _processor())
     path = folder() / f"{source.stem}_{hashlib.sha256('|'.join(built_from).encode()).hexdigest()[:16]}.so"
     if not path.exists():
         _compile(compiler, flags, source, path)

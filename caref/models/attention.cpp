@@ -14,19 +14,11 @@
 #include <limits>
 #include <vector>
 
+#include "hash.h"
+
 namespace {
 
-constexpr uint32_t kGolden = 0x9E3779B9u;
 constexpr int kQueries = 8;  // at a time: a vector of keys is loaded once for them
-
-// MurmurHash3's finaliser, as in dropout.cpp.
-inline uint32_t mixed(uint32_t h) {
-  h ^= h >> 16;
-  h *= 0x85EBCA6Bu;
-  h ^= h >> 13;
-  h *= 0xC2B2AE35u;
-  return h ^ (h >> 16);
-}
 
 // The exponential of what is at most 0, to about one unit in the last place: no branches, so that it vectorises.
 // The polynomial is a minimax fit of (e^r - 1 - r) / r^2 for |r| <= log(2) / 2.
