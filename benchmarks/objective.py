@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from figures import Figure, told
 from torch import Tensor
 
+from caref import memory
 from caref.objectives import fused, fused_chunked
 from caref.objectives.per_token import PerToken, reference
 
@@ -121,22 +122,7 @@ def peak_of(name: str, options: argparse.Namespace) -> int:
     small = argparse.Namespace(**{**vars(options), "rows": 2})
     step_of(name, small)()  # libraries are loaded, and nothing of the size of the logits is
     step = step_of(name, options)
-    if options.device == "cuda":
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        step()
-        return torch.cuda.max_memory_allocated() - before
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = _status("VmRSS")
-    step()
-    return _status("VmHWM") - before
-
-
-def _status(field: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024
-    raise KeyError(field)
+    return memory.peak(step, torch.device(options.device))
 
 
 def first_step(options: argparse.Namespace) -> float:
