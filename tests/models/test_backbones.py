@@ -79,6 +79,16 @@ def test_t5_is_untied_where_its_shape_says_so(configured, backbone):
     assert untied.model.num_parameters() - tied.model.num_parameters() == 384 * 32
 
 
+def test_the_activation_in_one_operation_is_the_one_that_transformers_computes(configured, backbone, texts):
+    own = backbone("tiny_t5", torch.float64).model
+    theirs = shapes.with_random_weights(shapes.configuration(backbones.typed(configured("model=tiny_t5").model)))
+    theirs = theirs.to(torch.float64).eval()
+    ids, mask = texts
+    inputs = {"input_ids": ids, "attention_mask": mask, "decoder_input_ids": ids}
+    torch.testing.assert_close(own(**inputs).logits, theirs(**inputs).logits, rtol=1e-12, atol=1e-12)
+    assert {type(block.layer[-1].DenseReluDense.act) for block in own.encoder.block} == {torch.nn.GELU}
+
+
 def test_bfloat16_keeps_every_weight_in_bfloat16(backbone):
     t5 = backbone("tiny_t5", torch.bfloat16)
     assert {parameter.dtype for parameter in t5.model.parameters()} == {torch.bfloat16}
