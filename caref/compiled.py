@@ -52,15 +52,15 @@ def library(source: Path, *definitions: str) -> ctypes.CDLL:
         raise CannotCompile(f"{path} does not load: {error}") from error
 
 
-def parallel_library(source: Path) -> ctypes.CDLL:
+def parallel_library(source: Path, *definitions: str) -> ctypes.CDLL:
     """`library` of a source that shares its work out by OpenMP; on one thread where the compiler has none.
 
     With PyTorch loaded the threads are PyTorch's own.
     """
     try:
-        return library(source, "-fopenmp")
+        return library(source, "-fopenmp", *definitions)
     except CannotCompile:
-        return library(source)
+        return library(source, *definitions)
 
 
 @cache

@@ -14,7 +14,7 @@ from torch import Tensor
 from caref import compiled
 
 SOURCE = Path(__file__).with_suffix(".cpp")
-# Below this many logits a thread, starting the thread costs more than it saves.
+# Below this many logits a thread, waking it costs more than it saves.
 _LOGITS_A_THREAD = 200_000
 _DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
@@ -86,7 +86,7 @@ def _kind(exponent: float, simple: tuple[float, ...]) -> int:
 
 @cache
 def _library(alpha_kind: int, beta_kind: int) -> ctypes.CDLL:
-    library = compiled.library(SOURCE, f"-DALPHA_KIND={alpha_kind}", f"-DBETA_KIND={beta_kind}")
+    library = compiled.parallel_library(SOURCE, f"-DALPHA_KIND={alpha_kind}", f"-DBETA_KIND={beta_kind}")
     pointer, integer, real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
     library.row_bytes.restype = integer
     for dtype in _DTYPES.values():
