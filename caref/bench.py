@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from statistics import fmean
@@ -43,7 +43,7 @@ class Bench:
 
     def __init__(self, job: DictConfig, saved: Path):
         self.job, self._saved = job, saved
-        self._encoded: dict[tuple[str, str], object] = {}
+        self._encoded: dict[int, tuple[Example, object]] = {}
 
     @cached_property
     def device(self):
@@ -106,11 +106,11 @@ class Bench:
 
         tokens = []
         for example in examples:
-            written = text(self.job.dataset.name, example)
-            key = written.source, written.target
-            if key not in self._encoded:
-                self._encoded[key] = encode(written, self.backbone.tokenizer, self.backbone.encoder_decoder)
-            tokens.append(self._encoded[key])
+            if id(example) not in self._encoded:  # of one that is kept beside its tokens, and so has its id for good
+                written = text(self.job.dataset.name, example)
+                encoded = encode(written, self.backbone.tokenizer, self.backbone.encoder_decoder)
+                self._encoded[id(example)] = example, encoded
+            tokens.append(self._encoded[id(example)][1])
         return tokens
 
     def run(self, splits: Sequence[Split], progress: Progress) -> list[Outcome | SplitFailed]:
@@ -225,10 +225,15 @@ class Bench:
             "precision": str(self.dtype).removeprefix("torch."),
             "pack": together,
             "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
-            "versions": {name: metadata.version(name) for name in _VERSIONED} | {"python": platform.python_version()},
+            "versions": _versions(),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "host": socket.gethostname(),
         }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in _VERSIONED} | {"python": platform.python_version()}
 
 
 _loaded: dict[str, tuple[dict, object]] = {}

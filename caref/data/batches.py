@@ -6,7 +6,9 @@ and goes on with the target; there only the target's positions carry labels.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
+import numpy as np
 import torch
 
 from caref.data.prompts import SEPARATOR, Text
@@ -55,42 +57,45 @@ def encode(text: Text, tokenizer, encoder_decoder: bool) -> Encoded:
     return Encoded(tuple(prompt), tuple(target), len(answer))
 
 
+def attended(rows: Sequence[Sequence[int]], pad_token: int, left: bool = False) -> dict[str, torch.Tensor]:
+    """What a model reads of these rows: `input_ids`, and `attention_mask`, 0 where they are filled up."""
+    return {"input_ids": pad(rows, pad_token, left), "attention_mask": _taken(rows, left).long()}
+
+
 def pad(rows: Sequence[Sequence[int]], value: int, left: bool = False) -> torch.Tensor:
     """(B, T) int64: every row filled up with `value` to the longest, on the right or on the left."""
-    length = max(map(len, rows))
-    filling = [[value] * (length - len(row)) for row in rows]
-    return torch.tensor([[*fill, *row] if left else [*row, *fill] for row, fill in zip(rows, filling, strict=True)])
+    taken = _taken(rows, left)
+    padded = torch.full(taken.shape, value)
+    padded[taken] = torch.from_numpy(np.fromiter(chain.from_iterable(rows), np.int64))
+    return padded
+
+
+def _taken(rows: Sequence[Sequence[int]], left: bool) -> torch.Tensor:
+    """(B, T) bool: the places of a padded batch that hold the rows' own values."""
+    lengths = torch.tensor([len(row) for row in rows]).unsqueeze(1)
+    places = torch.arange(int(lengths.max()))
+    return places >= len(places) - lengths if left else places < lengths
 
 
 def collate(examples: Sequence[Encoded], backbone) -> Batch:
     """Pad examples into one training batch for `backbone`, on its device."""
     pad_token = backbone.tokenizer.pad_token_id
-    answers = [example.target[: example.answer_length] for example in examples]
     targets = [example.target for example in examples]
     if backbone.encoder_decoder:
         start = backbone.model.config.decoder_start_token_id
-        inputs = _attended([example.prompt for example in examples], pad_token)
+        inputs = attended([example.prompt for example in examples], pad_token)
         inputs["decoder_input_ids"] = pad([(start, *target[:-1]) for target in targets], pad_token)
         unlabelled = [0] * len(examples)
     else:
         # The last token is predicted, never read.
-        inputs = _attended([(*example.prompt, *example.target[:-1]) for example in examples], pad_token)
+        inputs = attended([(*example.prompt, *example.target[:-1]) for example in examples], pad_token)
         unlabelled = [len(example.prompt) - 1 for example in examples]
-
-    width = inputs["decoder_input_ids" if backbone.encoder_decoder else "input_ids"].shape[1]
-
-    def labelled(rows):
-        labels = torch.full((len(rows), width), IGNORED)
-        for label, row, before in zip(labels, rows, unlabelled, strict=True):
-            label[before : before + len(row)] = torch.tensor(row)
-        return labels.to(backbone.device)
-
-    inputs = {name: tensor.to(backbone.device) for name, tensor in inputs.items()}
-    return Batch(inputs, labelled(targets), labelled(answers))
-
-
-def _attended(rows: Sequence[Sequence[int]], pad_token: int) -> dict[str, torch.Tensor]:
-    return {"input_ids": pad(rows, pad_token), "attention_mask": pad([[1] * len(row) for row in rows], 0)}
+    labels = pad([(IGNORED,) * before + target for before, target in zip(unlabelled, targets, strict=True)], IGNORED)
+    ends = [before + example.answer_length for before, example in zip(unlabelled, examples, strict=True)]
+    after_answer = torch.arange(labels.shape[1]) >= torch.tensor(ends).unsqueeze(1)
+    tensors = {**inputs, "labels": labels, "answer_labels": labels.masked_fill(after_answer, IGNORED)}
+    tensors = {name: tensor.to(backbone.device) for name, tensor in tensors.items()}
+    return Batch(labels=tensors.pop("labels"), answer_labels=tensors.pop("answer_labels"), inputs=tensors)
 
 
 def shuffled(examples: Sequence[Encoded], batch_size: int, epochs: int, seed: int) -> Iterator[list[Encoded]]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import GenerationConfig
 
-from caref.data.batches import Encoded, pad
+from caref.data.batches import Encoded, attended
 from caref.models.attention import with_bias_apart
 from caref.models.backbones import Backbone
 
@@ -46,6 +46,8 @@ def side_by_side(
     """
     tokenizer = backbone.tokenizer
     known = len(tokenizer)
+    # A tokenizer in Python looks up what is special anew for every text.
+    special = frozenset(() if tokenizer.is_fast else tokenizer.all_special_ids)
     config = backbone.model.config
     greedy = GenerationConfig(
         do_sample=False,
@@ -64,15 +66,15 @@ def side_by_side(
         rows = [(split, place) for split, places in enumerate(by_length) for place in places[begin:end]]
         prompts = [splits[split][place].prompt for split, place in rows]
         left = not backbone.encoder_decoder  # a decoder-only model goes on where its prompt ends
-        inputs = pad(prompts, tokenizer.pad_token_id, left).to(backbone.device)
-        mask = pad([[1] * len(prompt) for prompt in prompts], 0, left).to(backbone.device)
+        inputs = attended(prompts, tokenizer.pad_token_id, left)
+        inputs = {name: tensor.to(backbone.device) for name, tensor in inputs.items()}
         with backbone.autocast(), with_bias_apart():
-            written = model.generate(input_ids=inputs, attention_mask=mask, generation_config=greedy)
+            written = model.generate(**inputs, generation_config=greedy)
         if left:
-            written = written[:, inputs.shape[1] :]
+            written = written[:, inputs["input_ids"].shape[1] :]
         # A model may have more output rows than its tokenizer has tokens; what such a row stands for says nothing.
-        told = [[token for token in row if token < known] for row in written.tolist()]
-        decoded = tokenizer.batch_decode(told, skip_special_tokens=True)
+        told = [[token for token in row if token < known and token not in special] for row in written.tolist()]
+        decoded = tokenizer.batch_decode(told, skip_special_tokens=tokenizer.is_fast)
         for (split, place), text in zip(rows, decoded, strict=True):
             texts[split][place] = text.strip()
         on_batch(min(end, count) - begin)
