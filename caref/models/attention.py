@@ -20,7 +20,7 @@ from caref import compiled
 SOURCE = Path(__file__).with_suffix(".cpp")
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 # Below this many weights a thread, waking it costs more than it saves.
-_WEIGHTS_A_THREAD = 200_000
+_WEIGHTS_A_THREAD = 50_000
 
 
 class _Call(ctypes.Structure):
@@ -31,7 +31,8 @@ class _Call(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("batch", "heads", "key_heads", "queries", "keys", "size")),
         *((f"{name}_strides", ctypes.c_int64 * 3) for name in ("query", "key", "value")),
         *((f"{name}_strides", ctypes.c_int64 * 4) for name in ("mask", "bias")),
-        *(("rows_a_split", ctypes.c_int64), ("causal", ctypes.c_int32), ("threads", ctypes.c_int32)),
+        ("rows_a_split", ctypes.c_int64),
+        *((name, ctypes.c_int32) for name in ("causal", "padded_alike", "threads")),
         *(("below", ctypes.c_uint32), ("scale", ctypes.c_double), ("keep_scale", ctypes.c_double)),
     )
 
@@ -70,6 +71,7 @@ def fused(
     p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
+    padded_alike: bool = False,
 ) -> Tensor:
     """softmax(query key' * scale + bias), a share p of it dropped, @ value: (B, H, Tq, D). Differentiable once.
 
@@ -82,25 +84,41 @@ def fused(
         p: in [0, 1).
         is_causal: no query looks at a later key.
         scale: of the scores; 1 / sqrt(D) by default.
+        padded_alike: queries and keys are the same places of the same rows, so that queries after the last key that
+            any looks at are padding. They are given 0, and no gradient comes from them.
     """
     weights = *query.shape[:-1], key.shape[-2]
     mask, bias = (None if of_scores is None else of_scores.expand(weights) for of_scores in (mask, bias))
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    return _Attention.apply(query, key, value, mask, bias, hashed, p, is_causal, scale)
+    return _Attention.apply(query, key, value, mask, bias, hashed, p, is_causal, scale, padded_alike)
 
 
 @contextmanager
 def with_bias_apart(hashes: Iterator[Tensor] | None = None) -> Iterator[None]:
     """In the block models of transformers that add a position bias to their scores call `fused` for it.
 
-    Otherwise mask and bias are first made one tensor of queries x keys for every row and head of every layer.
+    Otherwise mask and bias are first made one tensor of queries x keys for every row and head of every layer. A mask
+    that is alike for all queries stays one row of keys.
 
     Args:
         hashes: of whatever is dropped out; without them nothing is to be.
     """
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, bidirectional_mask_function
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    composed = ALL_ATTENTION_FUNCTIONS["sdpa"]
+    composed, composed_mask = ALL_ATTENTION_FUNCTIONS["sdpa"], ALL_MASK_ATTENTION_FUNCTIONS["sdpa"]
+
+    def mask(batch_size, q_length, kv_length, *, mask_function, attention_mask, **options):
+        if (
+            mask_function is bidirectional_mask_function
+            and attention_mask is not None
+            and attention_mask.shape == (batch_size, kv_length)
+            and attention_mask.device.type == "cpu"
+        ):
+            return attention_mask[:, None, None].expand(batch_size, 1, q_length, kv_length)
+        return composed_mask(
+            batch_size, q_length, kv_length, mask_function=mask_function, attention_mask=attention_mask, **options
+        )
 
     def attend(module, query, key, value, attention_mask, *, dropout=0.0, position_bias=None, **options):
         sides = query, key, value
@@ -114,26 +132,29 @@ def with_bias_apart(hashes: Iterator[Tensor] | None = None) -> Iterator[None]:
         ):
             return composed(module, *sides, attention_mask, dropout=dropout, position_bias=position_bias, **options)
         hashed = next(hashes) if dropout else None
-        out = fused(*sides, attention_mask, position_bias, hashed, dropout, causal, options.get("scaling"))
+        bias = position_bias if position_bias.any() else None  # T5 gives attention over the source one of zeros
+        padded_alike = not getattr(module, "is_decoder", True) and query.shape[2] == key.shape[2]
+        settings = dropout, causal, options.get("scaling"), padded_alike
+        out = fused(*sides, attention_mask, bias, hashed, *settings)
         return out.transpose(1, 2), None
 
-    ALL_ATTENTION_FUNCTIONS["sdpa"] = attend
+    ALL_ATTENTION_FUNCTIONS["sdpa"], ALL_MASK_ATTENTION_FUNCTIONS["sdpa"] = attend, mask
     try:
         yield
     finally:
-        ALL_ATTENTION_FUNCTIONS["sdpa"] = composed
+        ALL_ATTENTION_FUNCTIONS["sdpa"], ALL_MASK_ATTENTION_FUNCTIONS["sdpa"] = composed, composed_mask
 
 
 class _Attention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, query, key, value, mask, bias, hashed, p, is_causal, scale):
+    def forward(ctx, query, key, value, mask, bias, hashed, *settings):
         query, key, value = (_rows_together(side) for side in (query, key, value))
-        call = _call(query, key, value, mask, bias, hashed, p, is_causal, scale)
+        call = _call(query, key, value, mask, bias, hashed, *settings)
         out = _like(query)
         kept = query.new_empty(2, *query.shape[:-1])  # each row's largest score, and its sum
         getattr(_library(), f"forward_{_DTYPES[query.dtype]}")(ctypes.byref(call), out.data_ptr(), kept.data_ptr())
         ctx.save_for_backward(query, key, value, mask, bias, hashed, out, kept)
-        ctx.settings = p, is_causal, scale
+        ctx.settings = settings
         return out
 
     @staticmethod
@@ -149,7 +170,7 @@ class _Attention(torch.autograd.Function):
             (ctypes.c_int64 * 3)(*grad_out.stride()[:3]),
             *(None if grad is None else grad.data_ptr() for grad in grads),
         )
-        return *grads, None, None, None, None, None, None
+        return *grads, *[None] * (3 + len(ctx.settings))
 
 
 def _rows_together(side: Tensor) -> Tensor:
@@ -162,7 +183,7 @@ def _like(side: Tensor) -> Tensor:
     return side.new_empty(batch, length, heads, size).transpose(1, 2)
 
 
-def _call(query, key, value, mask, bias, hashed, p, is_causal, scale) -> _Call:
+def _call(query, key, value, mask, bias, hashed, p, is_causal, scale, padded_alike) -> _Call:
     (batch, heads, queries, size), (_, key_heads, keys, _) = query.shape, key.shape
     splits = 1 if hashed is None else len(hashed)
     weights = batch * heads * queries * keys
@@ -172,7 +193,7 @@ def _call(query, key, value, mask, bias, hashed, p, is_causal, scale) -> _Call:
         *(batch, heads, key_heads, queries, keys, size),
         *strides,
         *((ctypes.c_int64 * 4)(*(() if of_scores is None else of_scores.stride())) for of_scores in (mask, bias)),
-        *(batch // splits, is_causal),
+        *(batch // splits, is_causal, padded_alike),
         max(1, min(torch.get_num_threads(), weights // _WEIGHTS_A_THREAD)),
         *(round(p * 2**32), scale, 1 / (1 - p)),
     )

@@ -20,7 +20,7 @@ SOURCE = Path(__file__).with_name("dropout.cpp")
 _DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 _AHEAD = 1024  # dropouts whose hashes are made at once
 # Below this many values a thread, waking it costs more than it saves.
-_VALUES_A_THREAD = 200_000
+_VALUES_A_THREAD = 50_000
 
 # As the int32 that PyTorch computes in.
 _STAGES = ((16, 0xFFFF, 0x85EBCA6B - 2**32), (13, 0x7FFFF, 0xC2B2AE35 - 2**32))

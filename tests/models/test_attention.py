@@ -110,6 +110,21 @@ def test_neither_padding_nor_company_nor_threads_show_in_a_bit(p, monkeypatch):
         assert torch.equal(of_threads, of_whole)
 
 
+@pytest.mark.parametrize("p", (0.0, 0.3))
+def test_padding_is_given_nothing_and_gives_no_gradient_where_queries_are_padded_like_keys(p):
+    inputs = sides(21, 21, 8, torch.float64)
+    real = torch.arange(21) < torch.tensor([[21], [16], [7], [0]])  # a row that looks at nothing looks at all alike
+    mask, bias = real[:, None, None], torch.randn(1, 4, 21, 21, dtype=torch.float64)
+    settings = mask, bias, next(masks.hashes([7004, 3639], "cpu")) if p else None, p
+    of_padding = ~real[:, None, :, None] & real.any(1)[:, None, None, None]
+    expected = fused(*inputs, *settings).masked_fill(of_padding, 0.0)
+    out = fused(*inputs, *settings, padded_alike=True)
+    assert torch.equal(out, expected)
+    slope = torch.randn_like(out)
+    for own, other in zip(*(torch.autograd.grad(each, inputs, slope) for each in (out, expected)), strict=True):
+        assert torch.equal(own, other)
+
+
 def test_nan_in_one_row_stays_in_it():
     query, key, value = sides(13, 13, 8, torch.float32)
     with torch.no_grad():
