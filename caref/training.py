@@ -97,9 +97,10 @@ def fit(
     ]
     history: list[list[dict[str, float]]] = []
     failed: dict[int, SplitFailed] = {}
-    with own_masks(seeds, backbone.device):
+    with own_masks(seeds, backbone.device) as targets:
         for step, drawn in enumerate(zip(*orders, strict=True), start=1):
             batch = collate(list(chain.from_iterable(drawn)), backbone)
+            targets.lengths = batch.target_lengths
             with backbone.autocast():
                 output = part.model(**batch.inputs, **requested, use_cache=False)
             answer_labels = batch.answer_labels if settings.supervise == "answer" else None

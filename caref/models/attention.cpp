@@ -28,6 +28,7 @@ struct Call {
   const bool* mask;  // (batch, heads, queries, keys), false where a key is not looked at; or null
   const void* bias;  // likewise, added to the scores; or null
   const uint32_t* hashed;  // (splits); null where nothing is dropped
+  const int64_t* asked;  // (batch), how many of a row's queries are computed; null for all
   int64_t batch, heads, key_heads, queries, keys, size;
   int64_t query_strides[3], key_strides[3], value_strides[3], mask_strides[4], bias_strides[4];
   int64_t rows_a_split;
@@ -264,6 +265,7 @@ class Work {
       hashed_ = mixed(call_.hashed[batch / call_.rows_a_split] +
                       static_cast<uint32_t>(batch % call_.rows_a_split) * kGolden);
     asked_ = alike_ && call_.padded_alike && seen_.end ? seen_.end : call_.queries;
+    if (call_.asked) asked_ = std::min(asked_, call_.asked[batch]);
   }
 
   // A query that is to look at no key looks at all of them, equally masked.

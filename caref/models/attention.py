@@ -8,6 +8,7 @@ import ctypes
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -21,13 +22,14 @@ SOURCE = Path(__file__).with_suffix(".cpp")
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 # Below this many weights a thread, waking it costs more than it saves.
 _WEIGHTS_A_THREAD = 50_000
+_WEIGHTS_A_HEAD = 100  # whose time a head of a row takes beside its own
 
 
 class _Call(ctypes.Structure):
     """Field by field what attention.cpp declares."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("query", "key", "value", "mask", "bias", "hashed")),
+        *((name, ctypes.c_void_p) for name in ("query", "key", "value", "mask", "bias", "hashed", "asked")),
         *((name, ctypes.c_int64) for name in ("batch", "heads", "key_heads", "queries", "keys", "size")),
         *((f"{name}_strides", ctypes.c_int64 * 3) for name in ("query", "key", "value")),
         *((f"{name}_strides", ctypes.c_int64 * 4) for name in ("mask", "bias")),
@@ -72,6 +74,7 @@ def fused(
     is_causal: bool = False,
     scale: float | None = None,
     padded_alike: bool = False,
+    asked: Tensor | None = None,
 ) -> Tensor:
     """softmax(query key' * scale + bias), a share p of it dropped, @ value: (B, H, Tq, D). Differentiable once.
 
@@ -86,15 +89,27 @@ def fused(
         scale: of the scores; 1 / sqrt(D) by default.
         padded_alike: queries and keys are the same places of the same rows, so that queries after the last key that
             any looks at are padding. They are given 0, and no gradient comes from them.
+        asked: (B,) int64, how many of each row's queries are computed; the same holds of those after them.
     """
     weights = *query.shape[:-1], key.shape[-2]
     mask, bias = (None if of_scores is None else of_scores.expand(weights) for of_scores in (mask, bias))
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    return _Attention.apply(query, key, value, mask, bias, hashed, p, is_causal, scale, padded_alike)
+    return _Attention.apply(query, key, value, mask, bias, hashed, asked, p, is_causal, scale, padded_alike)
+
+
+@dataclass
+class Targets:
+    """What the rows of a batch are to write.
+
+    Attributes:
+        lengths: (B,) int64 on CPU, how many places of a decoder a loss comes to, from the first; None for all.
+    """
+
+    lengths: Tensor | None = None
 
 
 @contextmanager
-def with_bias_apart(hashes: Iterator[Tensor] | None = None) -> Iterator[None]:
+def with_bias_apart(hashes: Iterator[Tensor] | None = None, targets: Targets | None = None) -> Iterator[None]:
     """In the block models of transformers that add a position bias to their scores call `fused` for it.
 
     Otherwise mask and bias are first made one tensor of queries x keys for every row and head of every layer. A mask
@@ -102,6 +117,7 @@ def with_bias_apart(hashes: Iterator[Tensor] | None = None) -> Iterator[None]:
 
     Args:
         hashes: of whatever is dropped out; without them nothing is to be.
+        targets: of the batch that is being computed; without them all that a decoder asks is.
     """
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, bidirectional_mask_function
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -133,9 +149,11 @@ def with_bias_apart(hashes: Iterator[Tensor] | None = None) -> Iterator[None]:
             return composed(module, *sides, attention_mask, dropout=dropout, position_bias=position_bias, **options)
         hashed = next(hashes) if dropout else None
         bias = position_bias if position_bias.any() else None  # T5 gives attention over the source one of zeros
-        padded_alike = not getattr(module, "is_decoder", True) and query.shape[2] == key.shape[2]
+        in_decoder = getattr(module, "is_decoder", True)
+        asked = targets.lengths if targets is not None and in_decoder else None
+        padded_alike = not in_decoder and query.shape[2] == key.shape[2]
         settings = dropout, causal, options.get("scaling"), padded_alike
-        out = fused(*sides, attention_mask, bias, hashed, *settings)
+        out = fused(*sides, attention_mask, bias, hashed, *settings, asked)
         return out.transpose(1, 2), None
 
     ALL_ATTENTION_FUNCTIONS["sdpa"], ALL_MASK_ATTENTION_FUNCTIONS["sdpa"] = attend, mask
@@ -147,21 +165,21 @@ def with_bias_apart(hashes: Iterator[Tensor] | None = None) -> Iterator[None]:
 
 class _Attention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, query, key, value, mask, bias, hashed, *settings):
+    def forward(ctx, query, key, value, mask, bias, hashed, asked, *settings):
         query, key, value = (_rows_together(side) for side in (query, key, value))
-        call = _call(query, key, value, mask, bias, hashed, *settings)
+        call = _call(query, key, value, mask, bias, hashed, asked, *settings)
         out = _like(query)
         kept = query.new_empty(2, *query.shape[:-1])  # each row's largest score, and its sum
         getattr(_library(), f"forward_{_DTYPES[query.dtype]}")(ctypes.byref(call), out.data_ptr(), kept.data_ptr())
-        ctx.save_for_backward(query, key, value, mask, bias, hashed, out, kept)
+        ctx.save_for_backward(query, key, value, mask, bias, hashed, asked, out, kept)
         ctx.settings = settings
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_out):
-        query, key, value, mask, bias, hashed, out, kept = ctx.saved_tensors
-        call = _call(query, key, value, mask, bias, hashed, *ctx.settings)
+        query, key, value, mask, bias, hashed, asked, out, kept = ctx.saved_tensors
+        call = _call(query, key, value, mask, bias, hashed, asked, *ctx.settings)
         grad_out = _rows_together(grad_out)
         wanted = zip((query, key, value), ctx.needs_input_grad[:3], strict=True)
         grads = [_like(side) if needed else None for side, needed in wanted]
@@ -170,7 +188,7 @@ class _Attention(torch.autograd.Function):
             (ctypes.c_int64 * 3)(*grad_out.stride()[:3]),
             *(None if grad is None else grad.data_ptr() for grad in grads),
         )
-        return *grads, *[None] * (3 + len(ctx.settings))
+        return *grads, *[None] * (4 + len(ctx.settings))
 
 
 def _rows_together(side: Tensor) -> Tensor:
@@ -183,13 +201,13 @@ def _like(side: Tensor) -> Tensor:
     return side.new_empty(batch, length, heads, size).transpose(1, 2)
 
 
-def _call(query, key, value, mask, bias, hashed, p, is_causal, scale, padded_alike) -> _Call:
+def _call(query, key, value, mask, bias, hashed, asked, p, is_causal, scale, padded_alike) -> _Call:
     (batch, heads, queries, size), (_, key_heads, keys, _) = query.shape, key.shape
     splits = 1 if hashed is None else len(hashed)
-    weights = batch * heads * queries * keys
+    weights = batch * heads * (queries * keys + _WEIGHTS_A_HEAD)
     strides = [(ctypes.c_int64 * 3)(*side.stride()[:3]) for side in (query, key, value)]
     return _Call(
-        *(None if side is None else side.data_ptr() for side in (query, key, value, mask, bias, hashed)),
+        *(None if side is None else side.data_ptr() for side in (query, key, value, mask, bias, hashed, asked)),
         *(batch, heads, key_heads, queries, keys, size),
         *strides,
         *((ctypes.c_int64 * 4)(*(() if of_scores is None else of_scores.stride())) for of_scores in (mask, bias)),

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from caref.models import masks
-from caref.models.attention import fused, takes, with_bias_apart
+from caref.models.attention import Targets, fused, takes, with_bias_apart
 
 
 @contextmanager
-def own_masks(seeds: Sequence[int], device: torch.device) -> Iterator[None]:
+def own_masks(seeds: Sequence[int], device: torch.device) -> Iterator[Targets]:
     """In the block all dropout draws its masks from the seeds of the splits that share the batch.
 
     `torch.nn.functional.dropout` and `scaled_dot_product_attention` are replaced meanwhile; every model comes to one
@@ -25,8 +25,11 @@ def own_masks(seeds: Sequence[int], device: torch.device) -> Iterator[None]:
 
     Args:
         seeds: one a split; the first dimension of all that is dropped out holds equally many rows of each, in order.
+
+    Yields:
+        Where the batch's targets may be told before it is computed, so that a decoder's padding need not be.
     """
-    hashes = masks.hashes(seeds, device)
+    hashes, targets = masks.hashes(seeds, device), Targets()
     dropout, attention = functional.dropout, functional.scaled_dot_product_attention
 
     def masked_dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -55,8 +58,8 @@ def own_masks(seeds: Sequence[int], device: torch.device) -> Iterator[None]:
 
     functional.dropout, functional.scaled_dot_product_attention = masked_dropout, masked_attention
     try:
-        with with_bias_apart(hashes):
-            yield
+        with with_bias_apart(hashes, targets):
+            yield targets
     finally:
         functional.dropout, functional.scaled_dot_product_attention = dropout, attention
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from caref.models import masks
-from caref.models.attention import fused, takes, with_bias_apart
+from caref.models.attention import Targets, fused, takes, with_bias_apart
 from caref.models.dropout import attention_weights
 
 SHAPES = ((5, 7, 8), (1, 45, 16), (37, 50, 24), (16, 16, 64), (1, 3, 3), (130, 9, 1))
@@ -123,6 +123,34 @@ def test_padding_is_given_nothing_and_gives_no_gradient_where_queries_are_padded
     slope = torch.randn_like(out)
     for own, other in zip(*(torch.autograd.grad(each, inputs, slope) for each in (out, expected)), strict=True):
         assert torch.equal(own, other)
+    asked = real.sum(1)
+    expected = fused(*inputs, *settings, is_causal=True).masked_fill(~real[:, None, :, None], 0.0)
+    out = fused(*inputs, *settings, is_causal=True, asked=asked)
+    assert torch.equal(out, expected)
+    for own, other in zip(*(torch.autograd.grad(each, inputs, slope) for each in (out, expected)), strict=True):
+        assert torch.equal(own, other)
+
+
+def test_what_a_decoder_pads_changes_nothing_where_it_is_left_out(backbone):
+    network = backbone("tiny_t5", torch.float64).model
+    trained = [own for name, own in network.named_parameters() if "relative_attention_bias" not in name]
+    network.requires_grad_(False)
+    for parameter in trained:
+        parameter.requires_grad_()
+    tokens, written = torch.randint(3, 259, (3, 20)), torch.randint(3, 259, (3, 11))
+    inputs = {"input_ids": tokens, "attention_mask": (torch.arange(20) < torch.tensor([[20], [14], [9]])).long()}
+    lengths = torch.tensor([11, 4, 7])
+    labelled = torch.arange(11) < lengths.unsqueeze(1)
+
+    def results(targets):
+        with with_bias_apart(targets=targets):
+            logits = network(**inputs, decoder_input_ids=written).logits
+            return logits, logits[labelled], *torch.autograd.grad(logits[labelled].square().sum(), trained)
+
+    (of_all, *left_out), (of_all_too, *computed) = results(Targets(lengths)), results(None)
+    assert not torch.allclose(of_all, of_all_too)  # it was left out
+    for own, other in zip(left_out, computed, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-10, atol=1e-10)
 
 
 def test_nan_in_one_row_stays_in_it():
