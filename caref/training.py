@@ -100,7 +100,7 @@ def fit(
     with own_masks(seeds, backbone.device) as targets:
         for step, drawn in enumerate(zip(*orders, strict=True), start=1):
             batch = collate(list(chain.from_iterable(drawn)), backbone)
-            targets.lengths = batch.target_lengths
+            targets.lengths = batch.labelled_lengths
             with backbone.autocast():
                 output = part.model(**batch.inputs, **requested, use_cache=False)
             answer_labels = batch.answer_labels if settings.supervise == "answer" else None

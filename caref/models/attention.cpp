@@ -75,7 +75,7 @@ class Work {
     go_to(batch);
     if (call_.queries == 1 && call_.size % kLanes<T> == 0) {
       for (int64_t head = key_head * shared_by; head < (key_head + 1) * shared_by; ++head)
-        answer(batch, head, key_head);
+        asked_ ? answer(batch, head, key_head) : clear(out_, batch, head, 0, 1);
       return;
     }
     read(batch, key_head);

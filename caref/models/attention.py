@@ -1,6 +1,7 @@
 """Attention on CPU whose weights are dropped out by hash, forward and backward, compiled on first use.
 
-What it computes is `masks.drop(attention_weights(...)) @ value`; no weights the size of queries x keys are ever kept.
+What it computes is `masks.drop(attention_weights(...)) @ value`, for the queries that matter; no weights the size of
+queries x keys are ever kept.
 Where `takes` says no, the caller composes it.
 """
 
@@ -102,7 +103,8 @@ class Targets:
     """What the rows of a batch are to write.
 
     Attributes:
-        lengths: (B,) int64 on CPU, how many places of a decoder a loss comes to, from the first; None for all.
+        lengths: (B,) int64 on CPU, the places of a decoder from the first to the last that a loss comes to; None for
+            all of them.
     """
 
     lengths: Tensor | None = None
@@ -113,7 +115,7 @@ def with_bias_apart(hashes: Iterator[Tensor] | None = None, targets: Targets | N
     """In the block models of transformers that add a position bias to their scores call `fused` for it.
 
     Otherwise mask and bias are first made one tensor of queries x keys for every row and head of every layer. A mask
-    that is alike for all queries stays one row of keys.
+    that is alike for all queries stays one row of keys. What attention gives an encoder's padding is 0.
 
     Args:
         hashes: of whatever is dropped out; without them nothing is to be.
@@ -149,9 +151,9 @@ def with_bias_apart(hashes: Iterator[Tensor] | None = None, targets: Targets | N
             return composed(module, *sides, attention_mask, dropout=dropout, position_bias=position_bias, **options)
         hashed = next(hashes) if dropout else None
         bias = position_bias if position_bias.any() else None  # T5 gives attention over the source one of zeros
-        in_decoder = getattr(module, "is_decoder", True)
+        in_decoder = getattr(module, "is_decoder", None)  # None where a module does not say
         asked = targets.lengths if targets is not None and in_decoder else None
-        padded_alike = not in_decoder and query.shape[2] == key.shape[2]
+        padded_alike = in_decoder is False and query.shape[2] == key.shape[2]
         settings = dropout, causal, options.get("scaling"), padded_alike
         out = fused(*sides, attention_mask, bias, hashed, *settings, asked)
         return out.transpose(1, 2), None

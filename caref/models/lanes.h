@@ -52,15 +52,20 @@ inline void store(T* to, const Written& written) {
   std::memcpy(to, &written, sizeof(written));
 }
 
+#ifdef __clang__
+#define SHUFFLED(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLED(a, b, ...) __builtin_shuffle(a, b, decltype(a < b){__VA_ARGS__})
+#endif
+
 // join(every other lane of a and then of b, the lanes between).
 template <class Join>
 inline Lanes<float> paired(const Lanes<float>& a, const Lanes<float>& b, const Join& join) {
-  return join(__builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14),
-              __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15));
+  return join(SHUFFLED(a, b, 0, 2, 4, 6, 8, 10, 12, 14), SHUFFLED(a, b, 1, 3, 5, 7, 9, 11, 13, 15));
 }
 template <class Join>
 inline Lanes<double> paired(const Lanes<double>& a, const Lanes<double>& b, const Join& join) {
-  return join(__builtin_shufflevector(a, b, 0, 2, 4, 6), __builtin_shufflevector(a, b, 1, 3, 5, 7));
+  return join(SHUFFLED(a, b, 0, 2, 4, 6), SHUFFLED(a, b, 1, 3, 5, 7));
 }
 
 template <class T, int N, class Join>
@@ -79,18 +84,20 @@ inline Lanes<T> folded(const Lanes<T>* each, const Join& join) {
   return lanes;
 }
 
+#ifdef __AVX512F__
 template <class T, int N, class Join>
 inline Lanes<T> folded(const Wide<T>* each, const Join& join) {
-  Lanes<T> halves[N][kRegister / 32], joined[N];
+  Lanes<T> halves[N][2], joined[N];
   std::memcpy(halves, each, sizeof(halves));
-  for (int k = 0; k < N; ++k) joined[k] = kRegister == 32 ? halves[k][0] : join(halves[k][0], halves[k][kRegister / 64]);
+  for (int k = 0; k < N; ++k) joined[k] = join(halves[k][0], halves[k][1]);
   return folded<T, N>(joined, join);
 }
+#endif
 
 constexpr auto sum = [](const auto& a, const auto& b) { return a + b; };
 constexpr auto larger = [](const auto& a, const auto& b) { return a > b ? a : b; };
 
-// The exponential of what is at most 0, to about one unit in the last place; exactly 0 from -87 down.
+// The exponential of what is at most 0, to about one unit in the last place; of floats below -87, exactly 0.
 // The polynomial is a minimax fit of (e^r - 1 - r) / r^2 for |r| <= log(2) / 2.
 template <int N>
 inline void exponentiate(Wide<float> (&x)[N]) {

@@ -289,11 +289,12 @@ void backward_row(const T* z, int64_t size, int64_t label, float alpha, float be
                            by_sced * (row.a * q - row.b - p_top * row.slope_others)));
 }
 
-// Threads are OpenMP's, which are PyTorch's. Each takes a stretch of rows: what two rows write into `values` lies side
-// by side, in one line of the cache.
+// Threads are OpenMP's, which are PyTorch's. Each takes a stretch of rows where there are many: what two rows write
+// into `values` lies side by side, in one line of the cache.
 template <class Body>
 void in_parallel(int64_t rows, int threads, Body body) {
-#pragma omp parallel for schedule(dynamic, 16) num_threads(threads)
+  [[maybe_unused]] const int64_t stretch = std::max<int64_t>(1, std::min<int64_t>(16, rows / (4 * threads)));
+#pragma omp parallel for schedule(dynamic, stretch) num_threads(threads)
   for (int64_t n = 0; n < rows; ++n) body(n);
 }
 

@@ -1,9 +1,12 @@
 """Fused attention on CPU: what PyTorch composes, masks of dropout and all, and the same to the bit in any company."""
 
+import platform
+
 import pytest
 import torch
 
-from caref.models import masks
+from caref import compiled
+from caref.models import attention, masks
 from caref.models.attention import Targets, fused, takes, with_bias_apart
 from caref.models.dropout import attention_weights
 
@@ -129,6 +132,38 @@ def test_padding_is_given_nothing_and_gives_no_gradient_where_queries_are_padded
     assert torch.equal(out, expected)
     for own, other in zip(*(torch.autograd.grad(each, inputs, slope) for each in (out, expected)), strict=True):
         assert torch.equal(own, other)
+
+
+def test_a_query_alone_that_is_not_asked_is_given_nothing():
+    inputs = sides(1, 9, 8, torch.float64)
+    out = fused(*inputs, asked=torch.tensor([0, 1, 0, 1]))
+    expected = fused(*inputs) * torch.tensor([0.0, 1.0, 0.0, 1.0])[:, None, None, None]
+    assert torch.equal(out, expected)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the flags are those of x86-64")
+@pytest.mark.parametrize("flag", ("-mno-avx512f", "-march=x86-64"))
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float64))
+def test_on_a_lesser_processor_it_computes_the_same(flag, dtype, monkeypatch):
+    inputs = sides(37, 50, 24, dtype)
+    hashed = next(masks.hashes([7004, 3639], "cpu"))
+    slope = torch.randn_like(inputs[0])
+
+    def results():
+        out = fused(*inputs, hashed=hashed, p=0.3)
+        return out, *torch.autograd.grad(out, inputs, slope)
+
+    here = results()
+    monkeypatch.setattr(compiled, "FLAGS", (*compiled.FLAGS, flag))
+    attention._library.cache_clear()
+    try:
+        assert takes(*inputs)  # it compiles
+        there = results()
+    finally:
+        monkeypatch.undo()
+        attention._library.cache_clear()
+    for own, other in zip(here, there, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-5)
 
 
 def test_what_a_decoder_pads_changes_nothing_where_it_is_left_out(backbone):
