@@ -157,7 +157,7 @@ def test_killed_in_the_middle_of_a_pack_it_resumes_and_ends_byte_identical(run, 
     records, cell = run(*options, results="killed")
     assert set(records) == set(range(6))
     assert kept(cell) == kept(whole)
-    assert not (cell / "locks").exists()
+    assert not list((cell / "locks").iterdir())
 
 
 def test_processes_share_the_splits_of_a_cell(run, tmp_path):

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -30,12 +31,13 @@ class ForkedRuns:
     """Runs of run.py, one after another, that can be killed; see forked_run.py."""
 
     def __init__(self, cwd: Path):
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the runs
         self._process = subprocess.Popen(
             [sys.executable, ROOT / "tests" / "forked_run.py"],
             cwd=cwd,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
         )
@@ -51,6 +53,12 @@ class ForkedRuns:
         while not (line := self._process.stdout.readline()).strip().isdigit():
             assert line, "the forking process has died"
         return int(line)
+
+    def succeed(self) -> None:
+        """The run begun last ends well."""
+        if self.status() != 0:
+            self._errors.seek(0)
+            pytest.fail(self._errors.read()[-4000:])
 
     def close(self) -> None:
         self._process.stdin.close()
@@ -83,7 +91,7 @@ def litter(results: Path) -> list[Path]:
 def test_thirty_kills_at_random_moments_change_nothing(tmp_path, forked):
     line = ("-m", "dataset=esnli,comve", "reg.alpha=1,2", "peft=aq,lora_r4", "splits=0:3", *SMALL)
     forked.start(*line, "results_dir=whole")
-    assert forked.status() == 0
+    forked.succeed()
     whole = contents(tmp_path / "whole")
     assert len(whole) == 8 * 3
 
@@ -100,7 +108,7 @@ def test_thirty_kills_at_random_moments_change_nothing(tmp_path, forked):
             assert contents(tmp_path / "killed") == whole
             (tmp_path / "killed").rename(tmp_path / f"ended-{killed}")
     forked.start(*line, "results_dir=killed")
-    assert forked.status() == 0
+    forked.succeed()
     assert contents(tmp_path / "killed") == whole
     assert not litter(tmp_path / "killed")
 
@@ -110,12 +118,12 @@ def test_eight_processes_share_a_sweep_without_losing_or_doubling_a_split(tmp_pa
     started = [ForkedRuns(tmp_path) for _ in range(8)]
     for runs in started:
         runs.start(*line, "results_dir=shared")
-    assert [runs.status() for runs in started] == [0] * 8
     for runs in started:
+        runs.succeed()
         runs.close()
     alone = ForkedRuns(tmp_path)
     alone.start(*line, "results_dir=alone")
-    assert alone.status() == 0
+    alone.succeed()
     alone.close()
     shared = contents(tmp_path / "shared")
     assert len(shared) == 16

@@ -4,7 +4,7 @@
     RESULTS/<signature>/splits/000.json           the record of split 0: scores, counts, times, provenance
     RESULTS/<signature>/predictions/000.jsonl.gz  one line an evaluated example
     RESULTS/<signature>/failed/000.json           why split 0 could not be finished; goes when it is
-    RESULTS/<signature>/locks/000.lock            held while a process works on split 0
+    RESULTS/<signature>/locks/000.lock            there while a process works on split 0, and held by it
 
 Every file is written under a temporary name in its folder, flushed to the disk and renamed. The record is
 written last: a split is finished when its record is there. Plain files and no database, so that a shared
@@ -217,8 +217,6 @@ def claimed(cell: Path, split: int, wait: bool) -> Iterator[bool]:
     finally:
         path.unlink(missing_ok=True)
         os.close(lock)
-        with suppress(OSError):
-            path.parent.rmdir()
 
 
 def _sweep_leftovers(cell: Path) -> None:
@@ -232,10 +230,8 @@ def _sweep_leftovers(cell: Path) -> None:
 def _acquire(path: Path, wait: bool) -> int | None:
     while True:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)  # and it stays: to remove it would trip the next to come
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # another process has just removed the emptied folder
-            continue
         except OSError as error:
             raise _refusal(path.parent, error) from None
         try:
