@@ -32,7 +32,7 @@ struct Call {
   int64_t batch, heads, key_heads, queries, keys, size;
   int64_t query_strides[3], key_strides[3], value_strides[3], mask_strides[4], bias_strides[4];
   int64_t rows_a_split;
-  int32_t causal, padded_alike, threads;
+  int32_t causal, threads;
   uint32_t below;  // a hash below it drops
   double scale, keep_scale;
 };
@@ -256,16 +256,14 @@ class Work {
     return {end, count < end};
   }
 
-  // Goes on to a batch row. Most masks are one for all its queries, and seen once. Where queries are padded like the
-  // keys, none is computed after the last key that is looked at.
+  // Goes on to a batch row. Most masks are one for all its queries, and seen once.
   void go_to(int64_t batch) {
     alike_ = call_.mask && !call_.mask_strides[1] && !call_.mask_strides[2];
     if (alike_) seen_ = seen(mask_of(batch, 0, 0), call_.keys);
     if (call_.hashed)
       hashed_ = mixed(call_.hashed[batch / call_.rows_a_split] +
                       static_cast<uint32_t>(batch % call_.rows_a_split) * kGolden);
-    asked_ = alike_ && call_.padded_alike && seen_.end ? seen_.end : call_.queries;
-    if (call_.asked) asked_ = std::min(asked_, call_.asked[batch]);
+    asked_ = call_.asked ? call_.asked[batch] : call_.queries;
   }
 
   // A query that is to look at no key looks at all of them, equally masked.

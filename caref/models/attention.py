@@ -34,8 +34,7 @@ class _Call(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("batch", "heads", "key_heads", "queries", "keys", "size")),
         *((f"{name}_strides", ctypes.c_int64 * 3) for name in ("query", "key", "value")),
         *((f"{name}_strides", ctypes.c_int64 * 4) for name in ("mask", "bias")),
-        ("rows_a_split", ctypes.c_int64),
-        *((name, ctypes.c_int32) for name in ("causal", "padded_alike", "threads")),
+        *(("rows_a_split", ctypes.c_int64), ("causal", ctypes.c_int32), ("threads", ctypes.c_int32)),
         *(("below", ctypes.c_uint32), ("scale", ctypes.c_double), ("keep_scale", ctypes.c_double)),
     )
 
@@ -74,7 +73,6 @@ def fused(
     p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
-    padded_alike: bool = False,
     asked: Tensor | None = None,
 ) -> Tensor:
     """softmax(query key' * scale + bias), a share p of it dropped, @ value: (B, H, Tq, D). Differentiable once.
@@ -88,14 +86,13 @@ def fused(
         p: in [0, 1).
         is_causal: no query looks at a later key.
         scale: of the scores; 1 / sqrt(D) by default.
-        padded_alike: queries and keys are the same places of the same rows, so that queries after the last key that
-            any looks at are padding. They are given 0, and no gradient comes from them.
-        asked: (B,) int64, how many of each row's queries are computed; the same holds of those after them.
+        asked: (B,) int64, how many of each row's queries are computed; those after them, which are padding, are given
+            0, and no gradient comes from them. All by default.
     """
     weights = *query.shape[:-1], key.shape[-2]
     mask, bias = (None if of_scores is None else of_scores.expand(weights) for of_scores in (mask, bias))
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    return _Attention.apply(query, key, value, mask, bias, hashed, asked, p, is_causal, scale, padded_alike)
+    return _Attention.apply(query, key, value, mask, bias, hashed, asked, p, is_causal, scale)
 
 
 @dataclass
@@ -152,10 +149,12 @@ def with_bias_apart(hashes: Iterator[Tensor] | None = None, targets: Targets | N
         hashed = next(hashes) if dropout else None
         bias = position_bias if position_bias.any() else None  # T5 gives attention over the source one of zeros
         in_decoder = getattr(module, "is_decoder", None)  # None where a module does not say
-        asked = targets.lengths if targets is not None and in_decoder else None
-        padded_alike = in_decoder is False and query.shape[2] == key.shape[2]
-        settings = dropout, causal, options.get("scaling"), padded_alike
-        out = fused(*sides, attention_mask, bias, hashed, *settings, asked)
+        asked = None
+        if in_decoder and targets is not None:
+            asked = targets.lengths
+        elif in_decoder is False and query.shape[2] == key.shape[2] and _alike_for_all(attention_mask):
+            asked = _looked_at(attention_mask)
+        out = fused(*sides, attention_mask, bias, hashed, dropout, causal, options.get("scaling"), asked)
         return out.transpose(1, 2), None
 
     ALL_ATTENTION_FUNCTIONS["sdpa"], ALL_MASK_ATTENTION_FUNCTIONS["sdpa"] = attend, mask
@@ -193,6 +192,18 @@ class _Attention(torch.autograd.Function):
         return *grads, *[None] * (4 + len(ctx.settings))
 
 
+def _alike_for_all(mask: Tensor | None) -> bool:
+    """Whether a mask (B, 1, Tq, Tk) is one row of keys for all queries."""
+    return mask is not None and mask.shape[1] == 1 and mask.stride(2) == 0
+
+
+def _looked_at(mask: Tensor) -> Tensor:
+    """(B,) int64, by one row for all queries: the keys from the first to the last they look at; all, where at none."""
+    keys = mask.shape[-1]
+    lengths = (mask[:, 0, 0] * torch.arange(1, keys + 1)).amax(-1)
+    return lengths.where(lengths > 0, keys)
+
+
 def _rows_together(side: Tensor) -> Tensor:
     return side if side.stride(-1) == 1 else side.contiguous()
 
@@ -203,7 +214,7 @@ def _like(side: Tensor) -> Tensor:
     return side.new_empty(batch, length, heads, size).transpose(1, 2)
 
 
-def _call(query, key, value, mask, bias, hashed, asked, p, is_causal, scale, padded_alike) -> _Call:
+def _call(query, key, value, mask, bias, hashed, asked, p, is_causal, scale) -> _Call:
     (batch, heads, queries, size), (_, key_heads, keys, _) = query.shape, key.shape
     splits = 1 if hashed is None else len(hashed)
     weights = batch * heads * (queries * keys + _WEIGHTS_A_HEAD)
@@ -213,7 +224,7 @@ def _call(query, key, value, mask, bias, hashed, asked, p, is_causal, scale, pad
         *(batch, heads, key_heads, queries, keys, size),
         *strides,
         *((ctypes.c_int64 * 4)(*(() if of_scores is None else of_scores.stride())) for of_scores in (mask, bias)),
-        *(batch // splits, is_causal, padded_alike),
+        *(batch // splits, is_causal),
         max(1, min(torch.get_num_threads(), weights // _WEIGHTS_A_THREAD)),
         *(round(p * 2**32), scale, 1 / (1 - p)),
     )

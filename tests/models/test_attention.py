@@ -114,21 +114,15 @@ def test_neither_padding_nor_company_nor_threads_show_in_a_bit(p, monkeypatch):
 
 
 @pytest.mark.parametrize("p", (0.0, 0.3))
-def test_padding_is_given_nothing_and_gives_no_gradient_where_queries_are_padded_like_keys(p):
+@pytest.mark.parametrize("is_causal", (False, True))
+def test_what_is_not_asked_is_given_nothing_and_gives_no_gradient(p, is_causal):
     inputs = sides(21, 21, 8, torch.float64)
-    real = torch.arange(21) < torch.tensor([[21], [16], [7], [0]])  # a row that looks at nothing looks at all alike
+    real = torch.arange(21) < torch.tensor([[21], [16], [7], [0]])
     mask, bias = real[:, None, None], torch.randn(1, 4, 21, 21, dtype=torch.float64)
-    settings = mask, bias, next(masks.hashes([7004, 3639], "cpu")) if p else None, p
-    of_padding = ~real[:, None, :, None] & real.any(1)[:, None, None, None]
-    expected = fused(*inputs, *settings).masked_fill(of_padding, 0.0)
-    out = fused(*inputs, *settings, padded_alike=True)
-    assert torch.equal(out, expected)
+    settings = mask, bias, next(masks.hashes([7004, 3639], "cpu")) if p else None, p, is_causal
+    expected = fused(*inputs, *settings).masked_fill(~real[:, None, :, None], 0.0)
+    out = fused(*inputs, *settings, asked=real.sum(1))
     slope = torch.randn_like(out)
-    for own, other in zip(*(torch.autograd.grad(each, inputs, slope) for each in (out, expected)), strict=True):
-        assert torch.equal(own, other)
-    asked = real.sum(1)
-    expected = fused(*inputs, *settings, is_causal=True).masked_fill(~real[:, None, :, None], 0.0)
-    out = fused(*inputs, *settings, is_causal=True, asked=asked)
     assert torch.equal(out, expected)
     for own, other in zip(*(torch.autograd.grad(each, inputs, slope) for each in (out, expected)), strict=True):
         assert torch.equal(own, other)
@@ -164,6 +158,21 @@ def test_on_a_lesser_processor_it_computes_the_same(flag, dtype, monkeypatch):
         attention._library.cache_clear()
     for own, other in zip(here, there, strict=True):
         torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-5)
+
+
+def test_an_encoders_padding_is_left_out_of_attention(backbone, monkeypatch):
+    encoder = backbone("tiny_t5", torch.float64).model.encoder
+    encoder.requires_grad_(False)
+    real = torch.arange(20) < torch.tensor([[20], [14], [9]])
+    inputs = {"input_ids": torch.randint(3, 259, (3, 20)), "attention_mask": real.long()}
+    given = []
+    monkeypatch.setattr(attention, "fused", lambda *tensors: given.append(fused(*tensors)) or given[-1])
+    with with_bias_apart():
+        states = encoder(**inputs).last_hidden_state
+    assert len(given) == 2  # layers
+    for out in given:
+        assert not out[~real[:, None].expand(3, 4, 20)].any() and out[real[:, None].expand(3, 4, 20)].all()
+    torch.testing.assert_close(states[real], encoder(**inputs).last_hidden_state[real], rtol=1e-10, atol=1e-10)
 
 
 def test_what_a_decoder_pads_changes_nothing_where_it_is_left_out(backbone):
