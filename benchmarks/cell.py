@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--eval-size", type=int, default=100)
     asked = parser.parse_args()
+    if not on_gpu:
+        print("no GPU was found: nothing is said about CUDA")
     with tempfile.TemporaryDirectory() as folder:
         compare(asked, Path(folder), REAL if on_gpu else DEMO, least=10 if on_gpu else 8)
 
@@ -54,11 +56,10 @@ def compare(asked: argparse.Namespace, folder: Path, data: tuple[str, ...], leas
         "train.lr=1e-3",
         f"dataset.eval_size={asked.eval_size}",
         "evaluation.max_new_tokens=32",
-        f"results_dir={folder / 'results-1'}",
     ]
     config.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        job = compose("config", line)
+        job = compose("config", [*line, f"results_dir={folder / 'results-1'}"])
     planned = jobs.plan(job)
 
     files = described(job, planned, folder)
@@ -98,7 +99,7 @@ def compare(asked: argparse.Namespace, folder: Path, data: tuple[str, ...], leas
 
 
 def run_py(line: list[str], results: Path) -> Ran:
-    return run([sys.executable, ROOT / "run.py", *line[:-1], f"results_dir={results}"])
+    return run([sys.executable, ROOT / "run.py", *line, f"results_dir={results}"])
 
 
 def described(job: DictConfig, planned: jobs.Plan, folder: Path) -> list[Path]:

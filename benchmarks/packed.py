@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--eval-size", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, help="on CPU; by default PyTorch's own choice")
     parser.add_argument("--task", type=int, help=argparse.SUPPRESS)  # the K whose memory a process of its own takes
     asked = parser.parse_args()

@@ -13,6 +13,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import torch
+
 FLAGS = (
     "-std=c++17",
     "-O3",
@@ -61,6 +63,11 @@ def parallel_library(source: Path, *definitions: str) -> ctypes.CDLL:
         return library(source, "-fopenmp", *definitions)
     except CannotCompile:
         return library(source, *definitions)
+
+
+def threads(count: int, least: int) -> int:
+    """How many of PyTorch's threads to share `count` things among; for fewer than `least`, waking one does not pay."""
+    return max(1, min(torch.get_num_threads(), count // least))
 
 
 @cache

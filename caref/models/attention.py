@@ -21,7 +21,6 @@ from caref import compiled
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 _DTYPES = {torch.float32: "float32", torch.float64: "float64"}
-# Below this many weights a thread, waking it costs more than it saves.
 _WEIGHTS_A_THREAD = 50_000
 _WEIGHTS_A_HEAD = 100  # whose time a head of a row takes beside its own
 
@@ -225,7 +224,7 @@ def _call(query, key, value, mask, bias, hashed, asked, p, is_causal, scale) -> 
         *strides,
         *((ctypes.c_int64 * 4)(*(() if of_scores is None else of_scores.stride())) for of_scores in (mask, bias)),
         *(batch // splits, is_causal),
-        max(1, min(torch.get_num_threads(), weights // _WEIGHTS_A_THREAD)),
+        compiled.threads(weights, _WEIGHTS_A_THREAD),
         *(round(p * 2**32), scale, 1 / (1 - p)),
     )
 

@@ -19,7 +19,6 @@ from caref import compiled
 SOURCE = Path(__file__).with_name("dropout.cpp")
 _DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
 _AHEAD = 1024  # dropouts whose hashes are made at once
-# Below this many values a thread, waking it costs more than it saves.
 _VALUES_A_THREAD = 50_000
 
 # As the int32 that PyTorch computes in.
@@ -99,7 +98,7 @@ def _by_library(library: ctypes.CDLL, values: Tensor, hashed: Tensor, p: float) 
     getattr(library, f"drop_{_DTYPES[values.dtype]}")(
         *(values.data_ptr(), out.data_ptr(), hashed.data_ptr(), len(hashed)),
         *((ctypes.c_int64 * len(sizes))(*sizes), len(sizes), _signed_bound(p) + 2**31, 1 / (1 - p)),
-        max(1, min(torch.get_num_threads(), values.numel() // _VALUES_A_THREAD)),
+        compiled.threads(values.numel(), _VALUES_A_THREAD),
     )
     return out
 

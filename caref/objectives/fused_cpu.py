@@ -14,7 +14,6 @@ from torch import Tensor
 from caref import compiled
 
 SOURCE = Path(__file__).with_suffix(".cpp")
-# Below this many logits a thread, waking it costs more than it saves.
 _LOGITS_A_THREAD = 200_000
 _DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
@@ -70,7 +69,7 @@ def backward(
 
 
 def _threads(logits: Tensor) -> int:
-    return max(1, min(torch.get_num_threads(), logits.numel() // _LOGITS_A_THREAD, logits.shape[0]))
+    return compiled.threads(logits.numel(), _LOGITS_A_THREAD)
 
 
 def _kinds(alpha: float | None, beta: float | None) -> tuple[int, int]:
