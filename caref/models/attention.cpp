@@ -20,6 +20,9 @@ namespace {
 constexpr int kQueries = 8;   // at a time: a vector of keys is loaded once for them
 constexpr int kTogether = 4;  // rows of weights, or sums, that wait for nothing of each other
 
+// Scores are computed in units of log 2, so that weights are powers of 2.
+constexpr double kLog2 = 0.693147180559945309;
+
 }  // namespace
 
 // What attention.py tells of one call. Strides are in elements, by batch, head, row and, where it is not 1, key.
@@ -106,8 +109,8 @@ class Work {
       for (int64_t row = 0; row < asked_; row += kQueries) descend(batch, head, row, rows(row));
       if (grad_query_) clear(grad_query_, batch, head, asked_, call_.queries);
     }
-    if (grad_key_) write(grad_key_across_.data(), grad_key_, batch, key_head);
-    if (grad_value_) write(grad_value_across_.data(), grad_value_, batch, key_head);
+    if (grad_key_) write(grad_key_across_.data(), grad_key_, batch, key_head, static_cast<T>(kLog2));
+    if (grad_value_) write(grad_value_across_.data(), grad_value_, batch, key_head, T(1));
   }
 
  private:
@@ -159,7 +162,7 @@ class Work {
     const T* query =
         static_cast<const T*>(call_.query) + batch * call_.query_strides[0] + head * call_.query_strides[1];
     T *own = result_.data(), *weights = weights_.data();
-    for (int64_t c = 0; c < call_.size; ++c) own[c] = static_cast<T>(call_.scale) * query[c];
+    for (int64_t c = 0; c < call_.size; ++c) own[c] = static_cast<T>(call_.scale / kLog2) * query[c];
     const Sight sight = sight_of(batch, head, 0);
     reach_ = stretched<T>(sight.end);
     const int64_t looked_at = sight.end;
@@ -279,12 +282,16 @@ class Work {
     const int64_t keys = sight.end;
     if (call_.bias) {
       const int64_t *strides = call_.bias_strides, step = strides[3];
+      // A mask that is added may hold the lowest number there is, which in other units is to stay a number.
+      const auto added = [](T own) {
+        return std::max(static_cast<T>(1 / kLog2) * own, std::numeric_limits<T>::lowest());
+      };
       const T* __restrict bias =
           static_cast<const T*>(call_.bias) + batch * strides[0] + head * strides[1] + row * strides[2];
       if (step == 1)
-        for (int64_t j = 0; j < keys; ++j) scores[j] += bias[j];
+        for (int64_t j = 0; j < keys; ++j) scores[j] += added(bias[j]);
       else
-        for (int64_t j = 0; j < keys; ++j) scores[j] += bias[j * step];
+        for (int64_t j = 0; j < keys; ++j) scores[j] += added(bias[j * step]);
     }
     if (sight.holes) {
       const bool* mask = mask_of(batch, head, row);
@@ -298,7 +305,7 @@ class Work {
   void compare(int64_t batch, int64_t head, int64_t row, int count) {
     const T* queries =
         static_cast<const T*>(call_.query) + batch * call_.query_strides[0] + head * call_.query_strides[1];
-    const T scale = static_cast<T>(call_.scale);
+    const T scale = static_cast<T>(call_.scale / kLog2);
     if (count < kQueries) std::fill(query_.begin(), query_.end(), T(0));
     for (int i = 0; i < count; ++i)
       for (int64_t c = 0; c < call_.size; ++c)
@@ -452,10 +459,10 @@ class Work {
     }
   }
 
-  void write(const T* across, T* to, int64_t batch, int64_t head) const {
+  void write(const T* across, T* to, int64_t batch, int64_t head, T unit) const {
     for (int64_t j = 0; j < call_.keys; ++j) {
       T* row = to + place(batch, head, j, call_.key_heads, call_.keys);
-      for (int64_t c = 0; c < call_.size; ++c) row[c] = across[c * wide_ + j];
+      for (int64_t c = 0; c < call_.size; ++c) row[c] = unit * across[c * wide_ + j];
     }
   }
 

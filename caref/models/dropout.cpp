@@ -31,8 +31,9 @@ inline Bfloat16 scaled(Bfloat16 x, double by) {
 template <class T>
 void drop(const T* from, T* to, uint32_t hashed, const int64_t* sizes, int dims, uint32_t below, double scale) {
   if (dims == 1) {
-    for (int64_t i = 0; i < sizes[0]; ++i) {
-      const bool dropped = (mixed(hashed + static_cast<uint32_t>(i) * kGolden) ^ 0x80000000u) < below;
+    const uint32_t size = static_cast<uint32_t>(sizes[0]);
+    for (uint32_t i = 0; i < size; ++i) {
+      const bool dropped = (mixed(hashed + i * kGolden) ^ 0x80000000u) < below;
       const T kept = scaled(from[i], scale);
       to[i] = dropped ? T{} : kept;
     }

@@ -97,28 +97,26 @@ inline Lanes<T> folded(const Wide<T>* each, const Join& join) {
 constexpr auto sum = [](const auto& a, const auto& b) { return a + b; };
 constexpr auto larger = [](const auto& a, const auto& b) { return a > b ? a : b; };
 
-// The exponential of what is at most 0, to about one unit in the last place; of floats below -87, exactly 0.
-// The polynomial is a minimax fit of (e^r - 1 - r) / r^2 for |r| <= log(2) / 2.
+// 2 to the power of what is at most 0, to about one unit in the last place; of floats below -127, exactly 0.
+// The polynomial interpolates (2^r - 1) / r at Chebyshev's nodes of |r| <= 1/2.
 template <int N>
 inline void exponentiate(Wide<float> (&x)[N]) {
-  constexpr float coefficients[] = {1.39447593e-3f, 8.33349768e-3f, 4.16662954e-2f, 1.66666657e-1f, 5.0e-1f};
-  Wide<float> within[N], shifted[N], r[N], y[N];
-  for (int k = 0; k < N; ++k) within[k] = x[k] < -87.0f ? Wide<float>{} - 87.0f : x[k];
-  for (int k = 0; k < N; ++k) shifted[k] = within[k] * 1.44269504f + 12582912.0f;  // an integer, in the lowest bits
-  for (int k = 0; k < N; ++k) r[k] = within[k] - (shifted[k] - 12582912.0f) * 0.693145752f;
-  for (int k = 0; k < N; ++k) r[k] = r[k] - (shifted[k] - 12582912.0f) * 1.42860682e-6f;
-  for (int k = 0; k < N; ++k) y[k] = Wide<float>{} + 1.97902482e-4f;
+  constexpr float coefficients[] = {1.33908633e-3f, 9.61808302e-3f, 5.55035695e-2f, 2.40226507e-1f, 6.93147182e-1f, 1.0f};
+  Wide<float> within[N], shifted[N], r[N];
+  for (int k = 0; k < N; ++k) within[k] = larger(Wide<float>{} - 127.0f, x[k]);
+  for (int k = 0; k < N; ++k) shifted[k] = within[k] + 12582912.0f;  // an integer, in the lowest bits
+  for (int k = 0; k < N; ++k) r[k] = within[k] - (shifted[k] - 12582912.0f);
+  for (int k = 0; k < N; ++k) x[k] = Wide<float>{} + 1.54531634e-4f;
   for (const float coefficient : coefficients)
-    for (int k = 0; k < N; ++k) y[k] = y[k] * r[k] + coefficient;
-  for (int k = 0; k < N; ++k) y[k] = y[k] * r[k] * r[k] + r[k] + 1.0f;
-  for (int k = 0; k < N; ++k) y[k] = (Wide<float>)((Bits<float>)y[k] + ((Bits<float>)shifted[k] << 23));
-  for (int k = 0; k < N; ++k) x[k] = x[k] < -87.0f ? Wide<float>{} : y[k];
+    for (int k = 0; k < N; ++k) x[k] = x[k] * r[k] + coefficient;
+  // -127 takes the whole exponent from 1.0f, which leaves 0.
+  for (int k = 0; k < N; ++k) x[k] = (Wide<float>)((Bits<float>)x[k] + ((Bits<float>)shifted[k] << 23));
 }
 
 template <int N>
 inline void exponentiate(Wide<double> (&x)[N]) {
   for (int k = 0; k < N; ++k)
-    for (int lane = 0; lane < kWide<double>; ++lane) x[k][lane] = std::exp(x[k][lane]);
+    for (int lane = 0; lane < kWide<double>; ++lane) x[k][lane] = std::exp2(x[k][lane]);
 }
 
 }  // namespace

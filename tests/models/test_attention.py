@@ -83,6 +83,15 @@ def test_a_query_that_looks_nowhere_looks_everywhere_alike_as_in_pytorch():
     torch.testing.assert_close(fused(*inputs, mask), expected)
 
 
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float64))
+def test_a_mask_that_is_added_may_hold_the_lowest_number_there_is(dtype):
+    inputs = sides(6, 20, 8, dtype)
+    mask = torch.rand(4, 1, 6, 20) > 0.4
+    mask[:, :, :5, 0], mask[:, :, 5] = True, False  # the last query looks nowhere
+    added = torch.zeros(4, 1, 6, 20, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
+    torch.testing.assert_close(fused(*inputs, None, added), composed(*inputs, None, added, None, 0.0, False, None))
+
+
 @pytest.mark.parametrize("p", (0.0, 0.1))
 def test_neither_padding_nor_company_nor_threads_show_in_a_bit(p, monkeypatch):
     query, key, value = sides(300, 300, 8, torch.float32)
