@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from itertools import product
 from pathlib import Path
 
@@ -156,12 +155,10 @@ def test_the_line_of_the_readme_runs_8_cells_once(command, data_root, tmp_path):
     assert len({name.split("/")[0] for name in written}) == 8
     assert sum("3 of 3" in row for row in table(first.stdout)) == 8
 
-    began = time.monotonic()
     again = command(*line, f"source.root={data_root}", cwd=tmp_path)
-    assert time.monotonic() - began < 30  # seconds on an idle machine, where training takes a minute
     assert again.returncode == 0, again.stderr
     assert again.stdout == "\n".join([*table(first.stdout), ""])
-    assert records(tmp_path / "results") == written
+    assert records(tmp_path / "results") == written  # each names the second it was finished: none ran again
 
 
 def test_a_failed_cell_stops_no_other_and_is_told_at_the_end(command, tmp_path):

@@ -273,6 +273,8 @@ def read_cell(folder: Path) -> Cell | None:
             cell.records[int(path.stem)] = _parse_record(path, path.read_bytes())
         except Damaged as damage:
             cell.damaged.append(str(damage))
+        except FileNotFoundError:  # a job has set it aside meanwhile
+            continue
     for path in _json_files(folder / "failed"):
         with suppress(ValueError, OSError):
             cell.failed[int(path.stem)] = json.loads(path.read_bytes())
