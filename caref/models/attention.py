@@ -1,8 +1,7 @@
 """Attention on CPU whose weights are dropped out by hash, forward and backward, compiled on first use.
 
 What it computes is `masks.drop(attention_weights(...)) @ value`, for the queries that matter; no weights the size of
-queries x keys are ever kept.
-Where `takes` says no, the caller composes it.
+queries x keys are ever kept. Where `takes` says no, the caller composes it.
 """
 
 import ctypes

@@ -97,7 +97,8 @@ inline Lanes<T> folded(const Wide<T>* each, const Join& join) {
 constexpr auto sum = [](const auto& a, const auto& b) { return a + b; };
 constexpr auto larger = [](const auto& a, const auto& b) { return a > b ? a : b; };
 
-// 2 to the power of what is at most 0, to about one unit in the last place; of floats below -127, exactly 0.
+// 2 to the power of what is at most 0, to about one unit in the last place; of floats from -126 down, where the normal
+// ones end, at most 2^-126, and from -127 down exactly 0.
 // The polynomial interpolates (2^r - 1) / r at Chebyshev's nodes of |r| <= 1/2.
 template <int N>
 inline void exponentiate(Wide<float> (&x)[N]) {

@@ -86,6 +86,13 @@ def test_a_failure_note_goes_when_the_split_is_finished(tmp_path):
     assert cell.failed == {} and 3 in cell.records
 
 
+def test_a_record_that_goes_while_a_cell_is_read_is_left_out(tmp_path):
+    store.write_split(tmp_path / "sig", CONFIG, record(), PREDICTIONS)
+    (tmp_path / "sig" / "splits" / "004.json").symlink_to(tmp_path / "gone")  # listed, and not there to be opened
+    (cell,) = store.cells(tmp_path)
+    assert set(cell.records) == {3} and not cell.damaged
+
+
 def _hold(cell, held, done):
     with store.claimed(cell, 0, wait=False) as got:
         assert got
