@@ -1,4 +1,4 @@
-"""The one entry point: Hydra composes a job from conf/, caref.jobs runs it."""
+"""The one entry point: Hydra composes a job from conf/, caref.running.jobs runs it."""
 
 import difflib
 import os
@@ -14,15 +14,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from caref import config
+from caref.config import schema
 from caref.errors import UserError, reported
 
-config.register()
+schema.register()
 
 
 @hydra.main(config_path=str(Path(__file__).parent / "conf"), config_name="config", version_base="1.3")
 def main(job: DictConfig) -> None:
-    from caref import forecast, jobs
+    from caref.running import forecast, jobs
 
     if HydraConfig.get().mode is RunMode.MULTIRUN:  # the sweep planned it, and tells at its end what failed
         jobs.run(job)
@@ -41,7 +41,7 @@ def _told(error: Exception) -> str:
         return f"{group}={choice}: there is no such choice; choose one of {', '.join(error.options)}"
     told = " ".join(str(error).split())
     if unknown := re.search(r"Could not override '([^']+)'", told):
-        known = config.known_keys()
+        known = schema.known_keys()
         close = difflib.get_close_matches(unknown[1], known, n=1)
         return f"{unknown[1]}: there is no such key; " + (f"did you mean {close[0]}?" if close else "see run.py --help")
     return told

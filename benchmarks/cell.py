@@ -20,10 +20,11 @@ from figures import Figure, Ran, run, told
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from caref import config, jobs
+from caref.config import schema
 from caref.data.prompts import text
+from caref.models.wheels import resolve
 from caref.results import store
-from caref.wheels import resolve
+from caref.running import jobs
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ("dataset=esnli", "source=demo", "train.precision=fp32")
@@ -57,7 +58,7 @@ def compare(asked: argparse.Namespace, folder: Path, data: tuple[str, ...], leas
         f"dataset.eval_size={asked.eval_size}",
         "evaluation.max_new_tokens=32",
     ]
-    config.register()
+    schema.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         job = compose("config", [*line, f"results_dir={folder / 'results-1'}"])
     planned = jobs.plan(job)

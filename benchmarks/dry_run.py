@@ -22,8 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from figures import Figure, run, told
 from hydra import compose, initialize_config_dir
 
-from caref import config, jobs
+from caref.config import schema
 from caref.results import store
+from caref.running import jobs
 
 ROOT = Path(__file__).resolve().parent.parent
 SPLITS = 60
@@ -72,7 +73,7 @@ def main() -> None:
     grid = {"peft": PEFTS, "dataset": DATASETS, "reg.alpha": ALPHAS, "reg.beta": BETAS}
     choices = [f"{key}={','.join(map(str, values))}" for key, values in grid.items()]
     cells = math.prod(map(len, grid.values()))
-    config.register()
+    schema.register()
     memory = Path("/dev/shm")  # where there is one, so that the dry run is measured and not the disk
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as temporary:
         root = (folder or Path(temporary) / "results").absolute()

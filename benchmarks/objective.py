@@ -25,9 +25,9 @@ import torch.nn.functional as F
 from figures import Figure, told
 from torch import Tensor
 
-from caref import memory
-from caref.objectives import fused, fused_chunked
+from caref.kernels import row_terms, row_terms_chunked
 from caref.objectives.per_token import PerToken, reference
+from caref.running import memory
 
 LAMBDA = 0.1
 HIDDEN = 512
@@ -50,11 +50,11 @@ def by_reference(logits: Tensor, labels: Tensor, alpha: float, beta: float) -> T
 
 
 def fused_fastest(logits: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
-    return weighted(PerToken(*fused.row_terms(logits, labels, alpha, beta)))
+    return weighted(PerToken(*row_terms.row_terms(logits, labels, alpha, beta)))
 
 
 def fused_in_pytorch(logits: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
-    return weighted(PerToken(*fused.row_terms(logits, labels, alpha, beta, backend=fused_chunked)))
+    return weighted(PerToken(*row_terms.row_terms(logits, labels, alpha, beta, backend=row_terms_chunked)))
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
@@ -66,7 +66,7 @@ def hidden_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor, alpha: 
 
 
 def hidden_fused(hidden: Tensor, weight: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
-    return weighted(PerToken(*fused.linear_row_terms(hidden, weight, labels, alpha, beta)))
+    return weighted(PerToken(*row_terms.linear_row_terms(hidden, weight, labels, alpha, beta)))
 
 
 FROM_LOGITS = {
@@ -165,7 +165,7 @@ def main() -> None:
     print(f"beta {options.beta:g}; {place}; PyTorch {torch.__version__}")
     if options.device == "cpu":
         print("no GPU was found: nothing is said about CUDA")
-    print(f"fused is {fused.backend_for(options.device, options.alpha, options.beta).__name__}")
+    print(f"fused is {row_terms.backend_for(options.device, options.alpha, options.beta).__name__}")
 
     names = [*FROM_LOGITS, *FROM_HIDDEN]
     seconds = seconds_of(names, options)

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from caref import config, jobs
-from caref.bench import Bench
+from caref.config import schema
 from caref.data.splits import Split
+from caref.running import jobs
+from caref.running.workbench import Workbench
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = {
@@ -65,16 +66,16 @@ def main() -> None:
     told(columns, bench.job.model.name, asked)
 
 
-def made_ready(asked: argparse.Namespace) -> tuple[Bench, list[Split]]:
+def made_ready(asked: argparse.Namespace) -> tuple[Workbench, list[Split]]:
     line = [f"model={asked.model}", f"peft={asked.peft}", "dataset=esnli", "source=demo", "bertscore=minilm"]
-    config.register()
+    schema.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         job = compose("config", [*line, "train.epochs=1", "train.precision=fp32", "dry_run=true"])
     planned = jobs.plan(job)
-    return Bench(job, saved=Path("unused")), [planned.sampler(index) for index in range(asked.size)]
+    return Workbench(job, saved=Path("unused")), [planned.sampler(index) for index in range(asked.size)]
 
 
-def steps(bench: Bench, pack: Sequence[Split], plain: bool) -> Iterator[None]:
+def steps(bench: Workbench, pack: Sequence[Split], plain: bool) -> Iterator[None]:
     """An epoch of training: yields before its first step and after its last."""
     from caref import training
     from caref.models.packed import packed_part
@@ -87,7 +88,7 @@ def steps(bench: Bench, pack: Sequence[Split], plain: bool) -> Iterator[None]:
         yield
 
 
-def steps_of(bench: Bench) -> int:
+def steps_of(bench: Workbench) -> int:
     from caref import training
 
     return training.steps(bench.job.dataset.train_size, bench.job.train.batch_size, bench.job.train.epochs)
@@ -96,8 +97,8 @@ def steps_of(bench: Bench) -> int:
 @contextmanager
 def attention(plain: bool) -> Iterator[None]:
     """Composed of PyTorch's operations, as it is where there is no compiler; or as it is here."""
+    from caref.kernels import dropout
     from caref.models import attention as ours
-    from caref.models import dropout
 
     takes = ours.takes
     if plain:
@@ -108,7 +109,7 @@ def attention(plain: bool) -> Iterator[None]:
         ours.takes = dropout.takes = takes
 
 
-def step_seconds(bench: Bench, pack: Sequence[Split], plain: bool) -> float:
+def step_seconds(bench: Workbench, pack: Sequence[Split], plain: bool) -> float:
     """Of a step and split."""
     training = steps(bench, pack, plain)
     next(training)
@@ -119,7 +120,7 @@ def step_seconds(bench: Bench, pack: Sequence[Split], plain: bool) -> float:
     return spent / steps_of(bench) / len(pack)
 
 
-def profiled(bench: Bench, pack: Sequence[Split], plain: bool) -> dict[str, float]:
+def profiled(bench: Workbench, pack: Sequence[Split], plain: bool) -> dict[str, float]:
     """Seconds inside each kind of operation, of a step and split."""
     from torch.profiler import ProfilerActivity, profile
 

@@ -22,10 +22,11 @@ from pathlib import Path
 from figures import Figure, run, told
 from hydra import compose, initialize_config_dir
 
-from caref import config, jobs
-from caref.bench import Bench
+from caref.config import schema
 from caref.data.splits import Split
-from caref.progress import Progress
+from caref.running import jobs
+from caref.running.progress import Progress
+from caref.running.workbench import Workbench
 
 ROOT = Path(__file__).resolve().parents[1]
 ON_CPU = {
@@ -76,7 +77,7 @@ def main() -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     import torch
 
-    from caref import memory
+    from caref.running import memory
 
     if asked.device == "cuda" and not torch.cuda.is_available():
         return print("no GPU was found: nothing is measured")
@@ -95,7 +96,7 @@ def main() -> None:
     told(figures)
 
 
-def made_ready(asked: argparse.Namespace, defaults: dict, peft: str) -> tuple[Bench, list[Split]]:
+def made_ready(asked: argparse.Namespace, defaults: dict, peft: str) -> tuple[Workbench, list[Split]]:
     """What a job loads once, warm, and its splits."""
     line = [
         f"model={asked.model or defaults['model']}",
@@ -107,18 +108,18 @@ def made_ready(asked: argparse.Namespace, defaults: dict, peft: str) -> tuple[Be
         "evaluation.max_new_tokens=32",
         "dry_run=true",  # nothing is kept, no folder is looked at
     ]
-    config.register()
+    schema.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         job = compose("config", line)
     planned = jobs.plan(job)
-    bench = Bench(job, saved=Path(os.devnull))
+    bench = Workbench(job, saved=Path(os.devnull))
     bench.set_up()
     splits = [planned.sampler(index) for index in range(max(asked.splits, *asked.sizes))]
     bench.run(splits[:1], Progress("", 1, []))  # compiles what is to be compiled
     return bench, splits
 
 
-def bench_of(bench: Bench, splits: list[Split], size: int) -> Took:
+def bench_of(bench: Workbench, splits: list[Split], size: int) -> Took:
     """What these splits take, `size` at a time."""
     gc.collect()
     seconds, written = dict.fromkeys(PHASES, 0.0), []

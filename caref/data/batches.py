@@ -33,13 +33,11 @@ class Batch:
     inputs: keyword arguments of the model's forward; all (B, ...) int64.
     labels: (B, T) int64, IGNORED where nothing is to be predicted; labels[:, t] belongs to logits[:, t].
     answer_labels: the same, with the explanation's positions IGNORED too.
-    labelled_lengths: (B,) int64 on CPU, places of each row from the first to the last that has a label.
     """
 
     inputs: dict[str, torch.Tensor]
     labels: torch.Tensor
     answer_labels: torch.Tensor
-    labelled_lengths: torch.Tensor
 
 
 def encode(text: Text, tokenizer, encoder_decoder: bool) -> Encoded:
@@ -97,9 +95,7 @@ def collate(examples: Sequence[Encoded], backbone) -> Batch:
     after_answer = torch.arange(labels.shape[1]) >= torch.tensor(ends).unsqueeze(1)
     tensors = {**inputs, "labels": labels, "answer_labels": labels.masked_fill(after_answer, IGNORED)}
     tensors = {name: tensor.to(backbone.device) for name, tensor in tensors.items()}
-    labels, answer_labels = tensors.pop("labels"), tensors.pop("answer_labels")
-    lengths = [before + len(target) for before, target in zip(unlabelled, targets, strict=True)]
-    return Batch(tensors, labels, answer_labels, torch.tensor(lengths))
+    return Batch(labels=tensors.pop("labels"), answer_labels=tensors.pop("answer_labels"), inputs=tensors)
 
 
 def shuffled(examples: Sequence[Encoded], batch_size: int, epochs: int, seed: int) -> Iterator[list[Encoded]]:

@@ -6,7 +6,6 @@ import torch
 from transformers import GenerationConfig
 
 from caref.data.batches import Encoded, attended
-from caref.models.attention import with_bias_apart
 from caref.models.backbones import Backbone
 
 
@@ -68,7 +67,7 @@ def side_by_side(
         left = not backbone.encoder_decoder  # a decoder-only model goes on where its prompt ends
         inputs = attended(prompts, tokenizer.pad_token_id, left)
         inputs = {name: tensor.to(backbone.device) for name, tensor in inputs.items()}
-        with backbone.autocast(), with_bias_apart():
+        with backbone.autocast():
             written = model.generate(**inputs, generation_config=greedy)
         if left:
             written = written[:, inputs["input_ids"].shape[1] :]

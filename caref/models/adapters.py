@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from transformers import PreTrainedModel
 
-    from caref.config import Peft
+    from caref.config.schema import Peft
 
 
 def wrapped(model: "PreTrainedModel", peft: "Peft", seed: int, total_steps: int) -> "PeftModel":

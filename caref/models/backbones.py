@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from caref.config import Model
+from caref.config.schema import Model
 from caref.errors import UserError
 from caref.models import shapes
 from caref.models.checkpoints import Folder, Gguf, Hub, locate
@@ -48,7 +48,7 @@ def load(model: DictConfig | Model, device: str | torch.device = "cpu", dtype: t
     """Load a model and its tokenizer from the hub, a folder or a GGUF file, or draw random weights for its shape.
 
     Args:
-        model: `path`, `revision`, `tokenizer`, `dropout` and `config`, as `caref.config.Model` describes them.
+        model: `path`, `revision`, `tokenizer`, `dropout` and `config`, as `caref.config.schema.Model` describes them.
             Random weights come from a fixed seed: the same on each machine with the same libraries.
         dtype: float32 or bfloat16 of the weights.
 

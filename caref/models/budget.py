@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from caref.config import Model
+from caref.config.schema import Model
 from caref.errors import UserError
 from caref.models import shapes
 from caref.models.trained import Counts, count
 
 if TYPE_CHECKING:
-    from caref.config import Peft
+    from caref.config.schema import Peft
 
 
 def budgets(model: Model, pefts: Mapping[str, "Peft"]) -> dict[str, Counts | UserError]:

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from caref import wheels
 from caref.errors import UserError
+from caref.models import wheels
 
 HUB_TIMEOUT = 5.0  # seconds to wait for the hub's first answer
 

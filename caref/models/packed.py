@@ -20,7 +20,7 @@ from caref.models.backbones import Backbone
 from caref.models.trained import Counts, TrainedPart, trained_part
 
 if TYPE_CHECKING:
-    from caref.config import Peft
+    from caref.config.schema import Peft
 
 # Embeddings are read by tokens, ranks are given away by one split's own gradients, prefixes and magnitudes reach over
 # more than one module.

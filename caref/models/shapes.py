@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from caref.config import Model
+from caref.config.schema import Model
 from caref.errors import UserError
 from caref.models.checkpoints import Folder, Gguf, Hub, locate
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-    from caref.config import Peft
+    from caref.config.schema import Peft
 
 WEIGHTS = "trained.safetensors"
 DESCRIPTION = "trained.json"

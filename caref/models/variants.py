@@ -13,7 +13,7 @@ from caref.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from caref.config import Peft
+    from caref.config.schema import Peft
 
 METHODS = ("full", "decoder", "projections")
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from caref.objectives import divergences, fused
+from caref.kernels import row_terms
+from caref.objectives import divergences
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def per_token(
     if logits.dtype not in (torch.float32, torch.bfloat16):
         logits = logits.float()
     rows = logits.reshape(-1, logits.shape[-1])
-    values = fused.row_terms(rows, labels.reshape(-1), alpha, beta, ignore_index)
+    values = row_terms.row_terms(rows, labels.reshape(-1), alpha, beta, ignore_index)
     return PerToken(*values.reshape(-1, *labels.shape).unbind(0))
 
 
@@ -68,7 +69,7 @@ def per_token_from_hidden(
     """
     _check(hidden[..., :1].expand(*hidden.shape[:-1], len(weight)), labels, ignore_index)
     rows = hidden.reshape(-1, hidden.shape[-1])
-    values = fused.linear_row_terms(rows, weight, labels.reshape(-1), alpha, beta, ignore_index)
+    values = row_terms.linear_row_terms(rows, weight, labels.reshape(-1), alpha, beta, ignore_index)
     return PerToken(*values.reshape(-1, *labels.shape).unbind(0))
 
 

@@ -72,8 +72,13 @@ def test_auto_takes_the_files_where_they_are(data_root, no_hub):
     loaded = sources.load("esnli", "test", "auto", str(data_root))
     assert loaded == sources.load("esnli", "test", "files", str(data_root))
     assert loaded.source == "files"
-    # a split that the folder lacks is not quietly taken from another place than its neighbours
-    assert "esnli_train_1.csv" in refusal("esnli", "train", "auto", str(data_root))
+
+
+def test_auto_takes_no_split_from_another_place_than_its_neighbours(tmp_path, data_root, no_hub):
+    (tmp_path / "esnli").mkdir()
+    (tmp_path / "esnli" / "esnli_dev.csv").symlink_to(data_root / "esnli" / "esnli_dev.csv")
+    assert sources.load("esnli", "validation", "auto", str(tmp_path)).source == "files"
+    assert "esnli_train_1.csv" in refusal("esnli", "train", "auto", str(tmp_path))
 
 
 def test_auto_without_files_and_without_hub_tells_both(tmp_path, no_hub):

@@ -20,7 +20,7 @@ SIDES = {
     "cos_e": ("train", "validation"),
 }
 DRAWN = {
-    "esnli": "68cd9fe5b0d3a019f9879c9e4520b1c50b2bcce929fb54d0fc72c9b51a2de455",
+    "esnli": "188210648c664631982bd167ab5779ecca6f10b58aa69a44a1e3ecec77aa8d61",
     "ecqa": "e6e7adcd5948bb7dc9bbb996720cd4998dce861e7c1b5bf2df5d8a2a6ba28d19",
     "comve": "638abc678756bd50aecb5e52a55f9b3921f696f20f0277373da628fc21e143ae",
     "cos_e": "32bf5857223c399291b82a58dd0dc0fcf81a7c53cce003dedd1325abcfd30c51",

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from caref.config import AdaLora, Ia3, Model, Prefix
+from caref.config.schema import AdaLora, Ia3, Model, Prefix
 from caref.errors import UserError
 from caref.models import shapes
 from caref.models.backbones import Backbone

@@ -14,11 +14,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from caref.config import Model
+from caref.config.schema import Model
 from caref.errors import UserError
 from caref.models import backbones, checkpoints, shapes
 from caref.models.trained import trained_part
-from caref.wheels import resolve
+from caref.models.wheels import resolve
 
 LLAMA = {
     "model_type": "llama",

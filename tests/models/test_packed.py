@@ -8,7 +8,7 @@ from torch.nn.utils import clip_grad_norm_
 from transformers import get_linear_schedule_with_warmup
 
 from caref import training
-from caref.config import Train
+from caref.config.schema import Train
 from caref.data.batches import Encoded, collate, shuffled
 from caref.errors import SplitFailed
 from caref.evaluation.generate import generate, side_by_side

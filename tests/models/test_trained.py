@@ -6,7 +6,7 @@ import peft as peft_library
 import pytest
 import torch
 
-from caref.config import Peft
+from caref.config.schema import Peft
 from caref.errors import UserError
 from caref.models.trained import load_trained, trained_part
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from caref.config import Decoder, Model, Projections
+from caref.config.schema import Decoder, Model, Projections
 from caref.errors import UserError
 from caref.models import shapes, variants
 

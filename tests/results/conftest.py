@@ -7,36 +7,36 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from caref import config
+from caref.config import schema
 from caref.results import paper, store
 
 PEFTS = {
-    "BASE": config.Full(),
-    "DEC": config.Decoder(),
-    "AQKV": config.Projections(projections=["q", "k", "v"]),
-    "LAQ": config.Projections(norms=True),
-    "AQ": config.Projections(),
-    "AdaLoRA": config.AdaLora(),
-    "LoRA-R128": config.Lora(r=128, alpha=256.0),
-    "LoRA-R4": config.Lora(),
-    "(IA)3": config.Ia3(),
+    "BASE": schema.Full(),
+    "DEC": schema.Decoder(),
+    "AQKV": schema.Projections(projections=["q", "k", "v"]),
+    "LAQ": schema.Projections(norms=True),
+    "AQ": schema.Projections(),
+    "AdaLoRA": schema.AdaLora(),
+    "LoRA-R128": schema.Lora(r=128, alpha=256.0),
+    "LoRA-R4": schema.Lora(),
+    "(IA)3": schema.Ia3(),
 }
-PAPERS_MODEL = config.Model(name="Flan-T5-large", path="google/flan-t5-large")
-TINY = config.Model(name="tiny T5")
+PAPERS_MODEL = schema.Model(name="Flan-T5-large", path="google/flan-t5-large")
+TINY = schema.Model(name="tiny T5")
 
 
 def _configuration(row: str, dataset: str, /, **changes) -> dict:
     """What a cell's config.yaml holds, for a row of Table 1; `changes` are whole parts, by name."""
     peft = PEFTS[row.removeprefix("CAREF-")]
-    reg = config.Sced(name="SCED") if row.startswith("CAREF-") else config.NoReg(name="none")
+    reg = schema.Sced(name="SCED") if row.startswith("CAREF-") else schema.NoReg(name="none")
     parts = {
         "model": PAPERS_MODEL,
         "peft": peft,
-        "dataset": config.Dataset(name=dataset),
+        "dataset": schema.Dataset(name=dataset),
         "reg": reg,
-        "bertscore": config.BertScore(model="roberta-large", layer=17),
-        "train": config.Train(),
-        "evaluation": config.Evaluation(),
+        "bertscore": schema.BertScore(model="roberta-large", layer=17),
+        "train": schema.Train(),
+        "evaluation": schema.Evaluation(),
     }
     found = {part: asdict(value) for part, value in {**parts, **changes}.items()}
     found["peft"]["name"] = row

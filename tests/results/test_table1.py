@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from caref import config
+from caref.config import schema
 from caref.results import paper
 from caref.results.summary import ranges, refusal, scores, summarise, warnings
 from caref.results.table1 import AVERAGE, tables
@@ -72,7 +72,7 @@ def test_a_cell_shared_by_several_questions_stands_in_each(make_cell):
 
 
 def test_what_fits_no_row_is_in_no_table(make_cell):
-    assert tables([make_cell("AQ", "esnli", [80.0], reg=config.Sced(name="s", alpha=1.5))]) == []
+    assert tables([make_cell("AQ", "esnli", [80.0], reg=schema.Sced(name="s", alpha=1.5))]) == []
     assert tables([make_cell("(IA)3", "esnli", [80.0])]) == [] and tables([]) == []
 
 
@@ -80,7 +80,7 @@ def test_other_setups_have_their_own_tables_the_comparable_first(make_cell):
     cells = [
         make_cell("AQ", "esnli", [50.0], source="demo"),
         make_cell("AQ", "esnli", [40.0], model=TINY),
-        make_cell("AQ", "esnli", [60.0], train=config.Train(epochs=5)),
+        make_cell("AQ", "esnli", [60.0], train=schema.Train(epochs=5)),
         make_cell("AQ", "esnli", [80.0]),
     ]
     cells[0].signature = "demo"
@@ -94,13 +94,13 @@ def test_other_setups_have_their_own_tables_the_comparable_first(make_cell):
 
 
 def test_rows_of_a_column_rest_on_the_same_examples(make_cell):
-    other = config.Dataset(name="esnli", train_split="test")
+    other = schema.Dataset(name="esnli", train_split="test")
     cells = [
         make_cell("AQ", "esnli", [80.0] * 3),
         make_cell("CAREF-AQ", "esnli", [81.0] * 3),
         make_cell("AQ", "esnli", [60.0], dataset=other),
         make_cell(
-            "AQ", "ecqa", [70.0], dataset=config.Dataset(name="ecqa", train_split="validation", eval_split="test")
+            "AQ", "ecqa", [70.0], dataset=schema.Dataset(name="ecqa", train_split="validation", eval_split="test")
         ),
     ]
     cells[2].records[0]["fingerprint"] = "other"
@@ -111,7 +111,7 @@ def test_rows_of_a_column_rest_on_the_same_examples(make_cell):
 
 
 def test_of_two_cells_that_fit_one_place_none_is_chosen(make_cell):
-    cells = [make_cell("LoRA-R4", "esnli", [80.0], peft=config.Lora(alpha=alpha)) for alpha in (8.0, 16.0)]
+    cells = [make_cell("LoRA-R4", "esnli", [80.0], peft=schema.Lora(alpha=alpha)) for alpha in (8.0, 16.0)]
     (table,) = tables(cells)
     assert table.summary("LoRA-R4", "accuracy", "esnli") is None
     assert all(cell.signature in table.refused["LoRA-R4", "esnli"] for cell in cells)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from caref import config
+from caref.config import schema
 from caref.results.tables import job_table, sweep_table
 
 from .conftest import spread
@@ -31,7 +31,7 @@ def test_a_job_without_a_finished_split_says_so():
 
 def test_a_sweeps_table_has_one_line_a_cell_and_says_how_much_is_done(make_cell):
     cells = [
-        make_cell(row, dataset, [80.0, 82.0], reg=config.Sced(name="SCED", alpha=alpha))
+        make_cell(row, dataset, [80.0, 82.0], reg=schema.Sced(name="SCED", alpha=alpha))
         for dataset in ("ecqa", "esnli")
         for row in ("AQ", "LoRA-R4")
         for alpha in (1.0, 2.0)
@@ -46,7 +46,7 @@ def test_a_sweeps_table_has_one_line_a_cell_and_says_how_much_is_done(make_cell)
 
 
 def test_what_else_differs_is_shown(make_cell):
-    cells = [make_cell("AQ", "esnli", [80.0], train=config.Train(lr=lr)) for lr in (3e-5, 5e-4)]
+    cells = [make_cell("AQ", "esnli", [80.0], train=schema.Train(lr=lr)) for lr in (3e-5, 5e-4)]
     text = sweep_table(cells)
     assert "train.lr=3e-05" in text and "train.lr=0.0005" in text
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from caref import config
+from caref.config import schema
+from caref.config.signature import described
 from caref.results import store
-from caref.signature import described
 from caref.tracking.tracker import tracking
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests here can import what stands beside them
@@ -17,7 +17,7 @@ from told import HISTORY, SIGNATURE, predictions, record
 
 @pytest.fixture
 def description(composed) -> dict:
-    return described(config.plain(composed("model=tiny_t5", "source=demo", "bertscore=minilm")), "f" * 64)
+    return described(schema.plain(composed("model=tiny_t5", "source=demo", "bertscore=minilm")), "f" * 64)
 
 
 @pytest.fixture

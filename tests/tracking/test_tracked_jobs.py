@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from told import final, held, of_kind
 
-from caref import config, jobs, sweeps
-from caref.signature import described
+from caref.config import schema
+from caref.config.signature import described
+from caref.running import jobs, sweeps
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +37,7 @@ def test_a_job_tells_of_what_it_trained_and_its_second_run_of_nothing_more(compo
 
 
 def test_wandb_is_loaded_for_those_who_ask_for_it_alone():
-    code = "import sys, caref.jobs, caref.tracking.tracker; sys.exit('wandb' in sys.modules)"
+    code = "import sys, caref.running.jobs, caref.tracking.tracker; sys.exit('wandb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
@@ -53,4 +54,4 @@ def test_tracking_draws_no_random_number_that_training_draws(tell):
 
 def test_the_tracker_is_no_part_of_a_signature(composed):
     plain, tracked = composed("source=demo"), composed("source=demo", "tracker=wandb", "tracker.mode=online")
-    assert described(config.plain(plain), "f") == described(config.plain(tracked), "f")
+    assert described(schema.plain(plain), "f") == described(schema.plain(tracked), "f")

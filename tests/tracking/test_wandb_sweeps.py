@@ -8,9 +8,9 @@ import yaml
 from omegaconf import OmegaConf
 from told import SIGNATURE, final, held, one, record
 
-from caref import config
+from caref.config import schema
+from caref.config.validation import validate
 from caref.tracking.comparison import comparison
-from caref.validation import validate
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +39,7 @@ def test_a_wandb_sweep_file_makes_lines_that_run(path, composed):
     for chosen in ([choices[end] for choices in ranges] for end in (0, -1)):
         args = {key: {"value": value} for key, value in zip(sweep["parameters"], chosen, strict=True)}
         job = composed(*fixed, *utils.create_sweep_command_args({"args": args})["args_no_hyphens"])
-        validate(config.plain(job))
+        validate(schema.plain(job))
         assert (job.tracker.name, job.tracker.mode) == ("wandb", "online")
         assert all(OmegaConf.select(job, key) == pytest.approx(args[key]["value"]) for key in args)
 

@@ -1,0 +1,110 @@
+"""What the values of a job must be.
+
+Imports neither torch nor transformers, so that a bad command is refused before anything heavy is loaded.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+
+from omegaconf import MISSING
+
+from caref.errors import UserError
+
+# What a value must be, by key. A key that the job at hand does not have is passed over.
+_AT_LEAST = {
+    "reg.beta": 0,
+    "reg.lambda_sced": 0,
+    "reg.lambda_kl": 0,
+    "reg.lambda_entropy": 0,
+    "reg.smoothing": 0,
+    "train.epochs": 1,
+    "train.batch_size": 1,
+    "train.warmup_steps": 0,
+    "train.weight_decay": 0,
+    "evaluation.batch_size": 1,
+    "evaluation.max_new_tokens": 1,
+    "dataset.train_size": 1,
+    "dataset.eval_size": 1,
+    "peft.r": 1,
+    "peft.init_r": 1,
+    "peft.target_r": 1,
+    "peft.interval": 1,
+    "peft.tokens": 1,
+    "peft.dropout": 0,
+    "peft.warmup": 0,
+    "peft.settle": 0,
+    "peft.orthogonality": 0,
+    "model.dropout": 0,
+    "bertscore.layer": 1,
+}
+_ABOVE = {"train.lr": 0, "train.max_grad_norm": 0, "peft.alpha": 0}
+_BELOW = {"reg.smoothing": 1, "peft.dropout": 1, "model.dropout": 1}
+_ONE_OF = {
+    "train.precision": ("auto", "bf16", "fp32"),
+    "train.supervise": ("joint", "answer"),
+    "peft.scope": ("self", "decoder"),
+    "source.name": ("auto", "files", "hub", "demo"),
+    "dataset.train_split": ("train", "validation", "test"),
+    "dataset.eval_split": ("train", "validation", "test"),
+    "tracker.mode": ("offline", "online"),
+}
+_RULES = (
+    (_AT_LEAST, lambda value, bound: value >= bound, "must be at least {}"),
+    (_ABOVE, lambda value, bound: value > bound, "must be above {}"),
+    (_BELOW, lambda value, bound: value < bound, "must be below {}"),
+    (_ONE_OF, lambda value, choices: value in choices, "must be one of {}"),
+)
+
+
+def validate(job: Mapping) -> None:
+    """Refuse a job that cannot be run as it is written, before anything heavy is loaded.
+
+    Args:
+        job: as `schema.plain` gives it.
+
+    Raises:
+        UserError: one line that names the key, its value and what it may be.
+    """
+    values = dict(_flat(job))
+    if missing := sorted(key for key, value in values.items() if value == MISSING):
+        raise UserError(f"{missing[0]} has no value; give it one")
+    for key, mend in _amiss(values):
+        raise UserError(f"{key}={values[key]}: {mend}")
+
+
+def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Each key whose value will not do, and the mend."""
+    if values["train.precision"] == "fp16":
+        yield "train.precision", "T5 overflows in float16; use bf16, fp32 or auto"
+    for bounds, holds, mend in _RULES:
+        for key, bound in bounds.items():
+            value = values.get(key)
+            unbounded = isinstance(value, float) and not math.isfinite(value)
+            if value is not None and (unbounded or not holds(value, bound)):
+                yield key, mend.format(_listed(bound))
+    if values["reg.term"] == "sced" and not 1 <= values["reg.alpha"] < math.inf:
+        yield "reg.alpha", "must be at least 1, where SCED's gradient is bounded"
+    if values["reg.term"] == "entmax" and not 1.001 <= values["reg.alpha"] < math.inf:
+        yield "reg.alpha", "must be at least 1.001; reg=none is alpha 1, the softmax"
+    if values["peft.method"] == "adalora":
+        if values["peft.target_r"] > values["peft.init_r"]:
+            yield "peft.target_r", f"must be at most peft.init_r, {values['peft.init_r']}"
+        if not values["peft.warmup"] + values["peft.settle"] < 1:
+            yield "peft.warmup", "with peft.settle it must stay below 1, the whole run"
+    if values["pack"] != "auto" and (type(values["pack"]) is not int or values["pack"] < 1):
+        yield "pack", "must be auto or a whole number of splits, at least 1"
+    if values["source.name"] == "demo" and values["source.root"] is not None:
+        yield "source.root", "the demo data is made, not read; use source=files or drop it"
+
+
+def _flat(values: Mapping, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every value by its dotted key."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _listed(bound: object) -> str:
+    return ", ".join(bound) if isinstance(bound, tuple) else str(bound)

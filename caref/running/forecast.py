@@ -1,0 +1,113 @@
+"""What a command would run and how long that would take, told from the results folder; nothing is run or written."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cache
+from statistics import fmean
+
+from caref.results import store
+from caref.results.labels import dataset_label, distinguishing, peft_label, reg_label, settings
+from caref.running.jobs import Plan
+
+_RECORDS = 5  # how many a time is the mean of
+
+# Where a cell has no record to take a split's time from, cells that differ from it in these parts serve, nearest first.
+_MAY_DIFFER = (("reg",), ("reg", "peft"), ("reg", "peft", "dataset", "fingerprint"))
+
+
+def told(plans: Sequence[Plan]) -> str:
+    """One line a cell: its signature, splits done and left, hours left, what it is; then the sums.
+
+    Hours are those of one device, by the times in the records of this cell or the nearest like it; "?" where there
+    are none.
+    """
+    wanted: dict[str, set[int]] = defaultdict(set)
+    for plan in plans:
+        wanted[plan.signature].update(plan.indices)
+    cells = {plan.signature: plan for plan in plans}
+    finished = {signature: store.finished(plan.cell) for signature, plan in cells.items()}
+    seconds = Times(cells, finished)
+    rows, total, untold = [], 0.0, 0
+    for signature, name in zip(cells, _names(list(cells.values())), strict=True):
+        left = len(wanted[signature] - finished[signature])
+        one = seconds.of(signature) if left else 0.0
+        hours = "?" if one is None else f"{left * one / 3600:.1f}"
+        total, untold = (total, untold + left) if one is None else (total + left * one / 3600, untold)
+        rows.append(f"{signature}  {len(wanted[signature]) - left:5}  {left:5}  {hours:>7}  {name}")
+    splits = sum(map(len, wanted.values()))
+    left = sum(len(wanted[signature] - finished[signature]) for signature in cells)
+    summary = f"{_count(len(cells), 'cell')}, {_count(splits, 'split')}: {splits - left:,} done, {left:,} left"
+    if left > untold:
+        summary += f", about {total:.1f} hours of one device"
+    if untold:
+        summary += f"; no record tells how long {'they take' if untold == left else f'{untold:,} of them take'}"
+    head = f"{'signature':12}  {'done':>5}  {'left':>5}  {'hours':>7}  cell"
+    return "\n".join([head, *rows, summary])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' if number != 1 else ''}"
+
+
+class Times:
+    """How long a split takes."""
+
+    def __init__(self, cells: Mapping[str, Plan], finished: Mapping[str, set[int]]):
+        self._cells, self._finished = cells, finished
+
+    def of(self, signature: str) -> float | None:
+        """Seconds a split of this cell takes; None where no record tells."""
+        if own := self._recorded(signature):
+            return fmean(own)
+        for parts in _MAY_DIFFER:
+            times: list[float] = []
+            for like in self._alike(parts)[_key(self._cells[signature], parts)]:
+                times += self._recorded(like)
+                if len(times) >= _RECORDS:
+                    break
+            if times:
+                return fmean(times)
+        return None
+
+    @cache  # noqa: B019 - lives as long as one forecast
+    def _alike(self, parts: tuple[str, ...]) -> Mapping[str, list[str]]:
+        """The cells that have records, by all but these parts of their configuration."""
+        groups = defaultdict(list)
+        for signature, plan in self._cells.items():
+            if self._finished[signature]:
+                groups[_key(plan, parts)].append(signature)
+        return groups
+
+    @cache  # noqa: B019
+    def _recorded(self, signature: str) -> list[float]:
+        times = []
+        for split in sorted(self._finished[signature])[-_RECORDS:]:
+            try:
+                record = store.read_record(self._cells[signature].cell, split)
+            except store.Damaged:
+                continue
+            if record:
+                times.append(sum(record["run"]["seconds"].values()))
+        return times
+
+
+def _key(plan: Plan, without: Sequence[str]) -> str:
+    return json.dumps({part: value for part, value in plan.description.items() if part not in without}, sort_keys=True)
+
+
+def _names(plans: Sequence[Plan]) -> list[str]:
+    """What each cell is, with whatever else tells it from the model's others."""
+    beside = ("model", "dataset", "bertscore", "train", "evaluation")
+    models = defaultdict(list)
+    for position, plan in enumerate(plans):
+        models[plan.description["model"]["name"]].append(position)
+    names = {}
+    for model, positions in models.items():
+        described = [plans[position].description for position in positions]
+        apart = distinguishing([settings({part: values[part] for part in beside}) for values in described])
+        for position, values, differing in zip(positions, described, apart, strict=True):
+            reg = reg_label(values["reg"]).replace("–", "no regulariser")
+            what = model, dataset_label(values["dataset"]["name"]), peft_label(values["peft"]), reg
+            names[position] = ", ".join([*what, *differing])
+    return [names[position] for position in range(len(plans))]

@@ -1,0 +1,217 @@
+"""A job from its configuration to its records: the only place that knows every part.
+
+Importing this module, planning a job and finding it finished load neither torch nor a model.
+"""
+
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from caref.config.schema import plain
+from caref.config.signature import described, signature
+from caref.config.validation import validate
+from caref.data import sources, splits
+from caref.data.examples import fingerprint
+from caref.errors import SplitFailed, UserError
+from caref.results import store, tables
+from caref.running.packs import Packs
+from caref.running.progress import Progress
+from caref.running.workbench import Workbench
+from caref.tracking.tracker import Tracker, tracking
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job comes down to before anything heavy is loaded.
+
+    Attributes:
+        values: the job's configuration, valid, as `schema.plain` gives it: a sweep keeps hundreds of these.
+        indices: the splits it asks for, ascending.
+        sampler: draws a split's examples.
+        source: files, hub or demo; what `auto` came to.
+        fingerprint: of the examples it draws from.
+        description: what config.yaml of its cell holds.
+        signature: of everything that can change a number.
+    """
+
+    values: dict
+    indices: tuple[int, ...]
+    sampler: Callable[[int], splits.Split]
+    source: str
+    fingerprint: str
+    description: dict
+    signature: str
+
+    @property
+    def cell(self) -> Path:
+        """Where its records are kept."""
+        return Path(self.values["results_dir"]) / self.signature
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        return " ".join(self.values[part]["name"] for part in ("model", "peft", "reg", "dataset"))
+
+
+def plan(job: DictConfig) -> Plan:
+    """Read the data and settle what the job is.
+
+    Raises:
+        UserError: where a value, the splits, the data or the results folder cannot be as the job says.
+    """
+    values = plain(job)
+    validate(values)
+    indices = splits.parse(job.splits)
+    if not job.dry_run:
+        store.check_writable(job.results_dir)
+    wanted = job.dataset
+    sampler, source, mark = _material(
+        wanted.name,
+        (wanted.train_split, wanted.eval_split),
+        (wanted.train_size, wanted.eval_size),
+        job.source.name,
+        job.source.root,
+    )
+    description = described(values, mark)
+    return Plan(values, indices, sampler, source, mark, description, signature(description))
+
+
+@cache  # the cells of a sweep share their datasets
+def _material(dataset: str, sides: tuple[str, str], sizes: tuple[int, int], source: str, root: str | None):
+    """The sampler of a dataset's splits, the kind of source it came from, and the fingerprint of its examples."""
+    train, evaluation = (sources.load(dataset, side, source, root) for side in sides)
+    sampler = splits.sampler(train.examples, evaluation.examples, *sizes)
+    sampler(0)  # every split is as large as the first: too little data shows now
+    return sampler, train.source, fingerprint([*train.examples, *evaluation.examples])
+
+
+def run(job: DictConfig) -> dict[int, dict]:
+    """Run the splits of a job that are not finished, print its table, and return all its records by split.
+
+    Splits that another process is at are left to it, and waited for at the end. A split that fails is noted and
+    the others go on.
+
+    Raises:
+        UserError: where the job cannot be run as it is written.
+        SplitFailed: at the end, where splits failed; the message counts and names them.
+    """
+    planned = plan(job)
+    records = {index: record for index in planned.indices if (record := _intact(planned.cell, index)) is not None}
+    progress = Progress(planned.title, len(planned.indices), list(records.values()))
+    failures: dict[int, str] = {}
+    waiting = [index for index in planned.indices if index not in records]
+    bench = Workbench(job, saved=planned.cell / "trained")
+    if waiting:
+        bench.set_up()
+    packs = Packs(bench, progress.say)
+    with tracking(job.tracker, planned.cell, planned.description) as tracker:
+        tracker.earlier(records.values())
+        while waiting:
+            with ExitStack() as claims:
+                size = packs.size(planned.sampler(waiting[0]))
+                held = _claimed(planned.cell, waiting, size, claims)
+                waiting = [index for index in waiting if index not in held]
+                free = []
+                for index in held:
+                    if (record := _intact(planned.cell, index)) is None:
+                        free.append(index)
+                    else:
+                        records[index] = record
+                        progress.finished(record, worked=False)
+                        tracker.split(record)
+                if free:
+                    done, failed = _work(planned, bench, packs, free, progress, tracker)
+                    records |= done
+                    failures |= failed
+                    waiting = [index for index in free if index not in done and index not in failed] + waiting
+    print(planned.title, tables.job_table(records), sep="\n")
+    print(f"records: {planned.cell}")
+    if failures:
+        told = "; ".join(f"split {index}: {error}" for index, error in failures.items())
+        raise SplitFailed(f"{len(failures)} of {len(planned.indices)} splits failed - {told}")
+    return records
+
+
+def track(planned: Plan) -> None:
+    """Tell the job's tracker of its finished splits, without running any; what has been told is passed over."""
+    settings = OmegaConf.create(planned.values["tracker"])
+    if settings.name == "none":
+        return
+    records = {index: record for index in planned.indices if (record := _intact(planned.cell, index)) is not None}
+    with tracking(settings, planned.cell, planned.description) as tracker:
+        tracker.earlier(records.values())
+
+
+def _intact(cell: Path, index: int) -> dict | None:
+    try:
+        return store.read_record(cell, index)
+    except store.Damaged as damage:
+        print(f"{damage}; set aside, split {index} runs again")
+        store.set_aside(cell, index)
+        return None
+
+
+def _claimed(cell: Path, waiting: Sequence[int], most: int, claims: ExitStack) -> list[int]:
+    """Up to `most` of the splits that no other process holds; where others hold them all, the first, once it is free.
+
+    Nothing is waited for while something is held, so that two processes never wait for each other.
+    """
+    held = []
+    for index in waiting:
+        if len(held) < most and claims.enter_context(store.claimed(cell, index, wait=False)):
+            held.append(index)
+    if not held:
+        claims.enter_context(store.claimed(cell, waiting[0], wait=True))
+        held.append(waiting[0])
+    return held
+
+
+def _work(
+    planned: Plan, bench: Workbench, packs: Packs, pack: Sequence[int], progress: Progress, tracker: Tracker
+) -> tuple[dict[int, dict], dict[int, str]]:
+    """Run these splits side by side and keep what they come to.
+
+    Returns:
+        Records and failures by split. Splits that are in neither are to be run again, in smaller packs: memory was
+        short, or something went wrong that may be one split's alone.
+    """
+    progress.start(len(pack))
+    trouble = None
+    try:
+        outcomes = bench.run([planned.sampler(index) for index in pack], progress)
+    except UserError:
+        raise
+    except Exception as error:  # whatever went wrong with a split, the others are worth having
+        from caref.running import memory
+
+        trouble = f"{type(error).__name__}: {error}", traceback.format_exc(), memory.short(error)
+    if trouble is not None:  # by now what the error held of the device's memory is free
+        told, note, short = trouble
+        progress.end()
+        if len(pack) > 1:
+            packs.shrink(len(pack), None if short else told)
+            return {}, {}
+        return {}, {pack[0]: _failed(planned, pack[0], told, note, progress)}
+    records, failures = {}, {}
+    for index, outcome in zip(pack, outcomes, strict=True):
+        if isinstance(outcome, SplitFailed):
+            failures[index] = _failed(planned, index, str(outcome), str(outcome), progress)
+        else:
+            of_data = {"source": planned.source, "fingerprint": planned.fingerprint}
+            records[index] = store.write_split(
+                planned.cell, planned.description, outcome.record | of_data, outcome.predictions
+            )
+            progress.finished(records[index])
+            tracker.split(records[index], outcome.history)
+    return records, failures
+
+
+def _failed(planned: Plan, index: int, told: str, note: str, progress: Progress) -> str:
+    store.write_failure(planned.cell, planned.description, index, splits.SEEDS[index], note)
+    progress.failed(index, told)
+    return told

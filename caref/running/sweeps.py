@@ -1,0 +1,109 @@
+"""Many jobs from one line: planned together, refused together, run once each, told together at the end."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from hydra.core.utils import JobStatus
+from omegaconf import DictConfig
+
+from caref.errors import UserError, reported
+from caref.results import store, tables
+from caref.running import forecast, jobs
+
+Overrides = tuple[str, ...]
+
+
+def sweep(
+    cells: Sequence[Overrides],
+    compose: Callable[[Overrides], DictConfig],
+    launch: Callable[..., Sequence],
+    shards: int | None = None,
+) -> Sequence:
+    """Plan every cell, launch what is left of them, print one table, and end the process non-zero where cells failed.
+
+    With dry_run=true it says what it would do, and does nothing.
+
+    Args:
+        cells: each a list of Hydra overrides, one cell.
+        compose: makes the configuration of one.
+        launch: Hydra's launcher: (overrides of every job, initial_job_idx) -> one JobReturn a job.
+        shards: over how many jobs what is left of each cell's splits is dealt; None: one job a cell.
+
+    Returns:
+        The launcher's results; none for cells that were finished.
+    """
+    with reported():
+        if shards is not None and shards < 1:
+            raise UserError(f"hydra.sweeper.shards={shards}: must be at least 1")
+        planned = _plans(cells, compose)
+        plans = [plan for plan, _ in planned]
+        if plans[0].values["dry_run"]:
+            print(forecast.told(plans))
+            return []
+        titles = _titles([overrides for _, overrides in planned])
+        left = [_left(plan) for plan in plans]
+        for plan, splits in zip(plans, left, strict=True):
+            if len(splits) < len(plan.indices):
+                jobs.track(plan)  # no job is launched for what is finished
+        launched = [
+            (f"{title} splits={part}".strip(), (*overrides, *([f"splits='{part}'"] if shards else [])))
+            for (_, overrides), title, splits in zip(planned, titles, left, strict=True)
+            for part in _dealt(splits, shards or 1)
+        ]
+        returns = launch([overrides for _, overrides in launched], initial_job_idx=0) if launched else []
+    failures = [
+        f"{title}: {result._return_value}"  # return_value would raise it
+        for (title, _), result in zip(launched, returns, strict=True)
+        if result.status is not JobStatus.COMPLETED
+    ]
+    print(_table(plans))
+    if failures:
+        print(f"{len(failures)} of {len(launched)} jobs failed:", *failures, sep="\n  ")
+        raise SystemExit(1)
+    return returns
+
+
+def _plans(cells: Sequence[Overrides], compose: Callable[[Overrides], DictConfig]) -> list[tuple[jobs.Plan, Overrides]]:
+    """One plan a signature and set of splits, in the order they come; a bad cell refuses the sweep."""
+    planned = {}
+    for overrides, title in zip(cells, _titles(cells), strict=True):
+        try:
+            plan = jobs.plan(compose(overrides))
+        except UserError as error:
+            raise UserError(f"{title}: {error}" if title else str(error)) from None
+        planned.setdefault((plan.signature, plan.indices), (plan, overrides))
+    return list(planned.values())
+
+
+def _titles(cells: Sequence[Overrides]) -> list[str]:
+    """What tells each cell from the others: the overrides that they do not share."""
+    shared = set(cells[0]).intersection(*cells)
+    return [" ".join(override for override in overrides if override not in shared) for overrides in cells]
+
+
+def _left(plan: jobs.Plan) -> list[int]:
+    """Its splits without an intact record."""
+    left = []
+    for index in plan.indices:
+        try:
+            if store.read_record(plan.cell, index) is None:
+                left.append(index)
+        except store.Damaged:
+            left.append(index)
+    return left
+
+
+def _dealt(indices: Sequence[int], shards: int) -> list[str]:
+    """The splits dealt like cards into at most `shards` lists, each as `splits` writes it."""
+    hands = [indices[first::shards] for first in range(min(shards, len(indices)))]
+    return [",".join(map(str, hand)) for hand in hands]
+
+
+def _table(plans: Iterable[jobs.Plan]) -> str:
+    wanted: dict[str, set[int]] = {}
+    folders: dict[str, Path] = {}
+    for plan in plans:
+        wanted.setdefault(plan.signature, set()).update(plan.indices)
+        folders[plan.signature] = plan.cell
+    found = [cell for folder in folders.values() if (cell := store.read_cell(folder))]
+    return tables.sweep_table(found, {signature: len(indices) for signature, indices in wanted.items()})

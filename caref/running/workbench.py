@@ -1,0 +1,253 @@
+"""Everything one job loads once, and the work on a few of its splits at a time: train, generate, score."""
+
+import math
+import platform
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from importlib import metadata
+from pathlib import Path
+from statistics import fmean
+
+from omegaconf import DictConfig, OmegaConf
+
+from caref.data.examples import Example
+from caref.data.prompts import text
+from caref.data.splits import Split
+from caref.errors import SplitFailed
+from caref.running.progress import Progress
+
+_VERSIONED = ("torch", "transformers", "peft", "tokenizers", "bert-score", "numpy")
+_REHEARSED = 8  # tokens that a rehearsal writes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a split came to: its scores and whatever else its record holds, predictions, and every step's terms."""
+
+    record: dict
+    predictions: list[Mapping]
+    history: list[Mapping[str, float]]
+
+
+class Workbench:
+    """What is loaded once for all the splits of a job, when the first of them needs it.
+
+    Args:
+        job: the composed, valid configuration.
+        saved: the folder that trained parts go to, where the job asks for that.
+    """
+
+    def __init__(self, job: DictConfig, saved: Path):
+        self.job, self._saved = job, saved
+        self._encoded: dict[int, tuple[Example, object]] = {}
+
+    @cached_property
+    def device(self):
+        import torch
+
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    @cached_property
+    def dtype(self):
+        from caref import training
+
+        return training.precision(self.job.train.precision, self.device)
+
+    @cached_property
+    def scorer(self):
+        from caref.evaluation.bertscore import Scorer
+
+        wanted = self.job.bertscore
+        return _kept("scorer", wanted, lambda: Scorer(wanted.model, wanted.layer, device=self.device))
+
+    @cached_property
+    def backbone(self):
+        from caref.models import backbones
+
+        wanted = {"model": self.job.model, "dtype": str(self.dtype)}
+        return _kept("backbone", wanted, lambda: backbones.load(self.job.model, device=self.device, dtype=self.dtype))
+
+    @cached_property
+    def objective(self):
+        from caref.objectives import objective
+
+        return objective.build(self.job.reg)
+
+    def set_up(self) -> None:
+        """Load everything and put the trained part on once, so that what cannot be is refused before any split.
+
+        Raises:
+            UserError: where the scorer, the model or what is to be trained of it cannot be had.
+        """
+        from caref.evaluation import encoders
+
+        encoders.check(self.job.bertscore.model, self.job.bertscore.layer)  # before torch is imported
+
+        from huggingface_hub.utils import disable_progress_bars
+        from transformers.utils import logging
+
+        from caref import training
+        from caref.models.trained import trained_part
+
+        logging.disable_progress_bar()  # a job's own lines say how far it is
+        disable_progress_bars()
+        _ = self.objective, self.scorer
+        total = training.steps(self.job.dataset.train_size, self.job.train.batch_size, self.job.train.epochs)
+        with trained_part(self.backbone, self.job.peft, seed=0, total_steps=total):
+            pass
+
+    def tokens(self, examples: Sequence[Example]) -> list:
+        """The examples in tokens, each tokenised once however many splits draw it."""
+        from caref.data.batches import encode
+
+        tokens = []
+        for example in examples:
+            if id(example) not in self._encoded:  # of one that is kept beside its tokens, and so has its id for good
+                written = text(self.job.dataset.name, example)
+                encoded = encode(written, self.backbone.tokenizer, self.backbone.encoder_decoder)
+                self._encoded[id(example)] = example, encoded
+            tokens.append(self._encoded[id(example)][1])
+        return tokens
+
+    def run(self, splits: Sequence[Split], progress: Progress) -> list[Outcome | SplitFailed]:
+        """Train and generate for these splits side by side, then score each.
+
+        Returns:
+            Of each what it came to; why it failed, where its loss was not finite.
+        """
+        from caref import training
+        from caref.evaluation.generate import side_by_side
+        from caref.models.packed import packed_part
+
+        job, backbone = self.job, self.backbone
+        train = [self.tokens(split.train) for split in splits]
+        evaluation = [self.tokens(split.evaluation) for split in splits]
+        total = training.steps(len(train[0]), job.train.batch_size, job.train.epochs)
+        seeds = [split.seed for split in splits]
+        named = ",".join(str(split.index) for split in splits)
+        history: list[list[Mapping[str, float]]] = []
+
+        def told(terms: list[Mapping[str, float]]) -> None:
+            history.append(terms)
+            progress.step({name: fmean(one[name] for one in terms) for name in terms[0]})
+
+        with packed_part(backbone, job.peft, seeds, total) as part:
+            began = time.monotonic()
+            progress.begin(f"split {named} train", total)
+            terms = training.fit(part, backbone, self.objective, train, job.train, seeds, on_step=told)
+            if all(isinstance(one, SplitFailed) for one in terms):
+                return terms
+            trained = time.monotonic()
+            progress.begin(f"split {named} generate", len(evaluation[0]))
+            generations = side_by_side(
+                part.model,
+                backbone,
+                evaluation,
+                job.evaluation.batch_size,
+                job.evaluation.max_new_tokens,
+                on_batch=lambda done: progress.step(count=done),
+            )
+            generated = time.monotonic()
+            for place, split in enumerate(splits):
+                if job.train.save and not isinstance(terms[place], SplitFailed):
+                    part.save(self._saved / f"{split.index:03d}", place)
+            counts = {
+                "train": len(train[0]),
+                "evaluated": len(evaluation[0]),
+                "steps": total,
+                "trainable": part.counts.trainable,
+                "parameters": part.counts.total,
+            }
+        shared = {"train": (trained - began) / len(splits), "generate": (generated - trained) / len(splits)}
+        return [
+            terms[place]
+            if isinstance(terms[place], SplitFailed)
+            else self._scored(
+                split, generations[place], terms[place], counts, shared, len(splits), [step[place] for step in history]
+            )
+            for place, split in enumerate(splits)
+        ]
+
+    def rehearse(self, split: Split) -> None:
+        """One step of training on the split's longest examples and the first words of its longest generations."""
+        from caref import training
+        from caref.evaluation.generate import generate
+        from caref.models.packed import packed_part
+
+        job = self.job
+        train = sorted(self.tokens(split.train), key=lambda example: -len(example.prompt) - len(example.target))
+        evaluation = sorted(self.tokens(split.evaluation), key=lambda example: -len(example.prompt))
+        settings = OmegaConf.merge(job.train, {"epochs": 1})
+        with packed_part(self.backbone, job.peft, [split.seed], total_steps=1) as part:
+            training.fit(part, self.backbone, self.objective, [train[: job.train.batch_size]], settings, [split.seed])
+            few = min(_REHEARSED, job.evaluation.max_new_tokens)
+            longest = evaluation[: job.evaluation.batch_size]
+            generate(part.model, self.backbone, longest, job.evaluation.batch_size, few)
+
+    def _scored(
+        self,
+        split: Split,
+        generations: Sequence[str],
+        terms: Mapping[str, float],
+        counts: Mapping[str, int],
+        seconds: Mapping[str, float],
+        together: int,
+        history: list[Mapping[str, float]],
+    ) -> Outcome:
+        from caref.evaluation.scores import score
+
+        began = time.monotonic()
+        scores, predictions = score(self.job.dataset.name, split.evaluation, generations, self.scorer)
+        seconds = {**seconds, "score": time.monotonic() - began}
+        record = {
+            "split": split.index,
+            "seed": split.seed,
+            "status": "done",
+            "scores": scores,
+            "training": {name: _rounded(value) for name, value in terms.items()},
+            "counts": counts,
+            "run": self._provenance(seconds, together),
+        }
+        return Outcome(record, predictions, history)
+
+    def _provenance(self, seconds: Mapping[str, float], together: int) -> dict:
+        import torch
+
+        device = (
+            torch.cuda.get_device_name() if self.device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+        )
+        return {
+            "device": device,
+            "precision": str(self.dtype).removeprefix("torch."),
+            "pack": together,
+            "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
+            "versions": _versions(),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "host": socket.gethostname(),
+        }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in _VERSIONED} | {"python": platform.python_version()}
+
+
+_loaded: dict[str, tuple[dict, object]] = {}
+
+
+def _kept(what: str, settings: Mapping, load: Callable[[], object]) -> object:
+    """What the job before loaded in this process, where it asked for the same, as a sweep's cells do; else loaded."""
+    wanted = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
+    if what not in _loaded or _loaded[what][0] != wanted:
+        _loaded.pop(what, None)  # first, since there may be no room for two
+        _loaded[what] = wanted, load()
+    return _loaded[what][1]
+
+
+def _rounded(value: float) -> float:
+    """To four significant digits: beyond them the company a split was trained in shows in the rounding of sums."""
+    return float(f"{value:.4g}") if math.isfinite(value) else value

@@ -1,0 +1,102 @@
+"""A job is composed as typed, refused in one line where it cannot run, and known by what can change its numbers."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from caref.config import schema
+from caref.config.signature import described, signature
+from caref.config.validation import validate
+from caref.errors import UserError
+
+CONF = Path(__file__).parents[2] / "conf"
+GROUPS = ("model", "peft", "dataset", "reg", "source", "bertscore")
+CHOICES = [(group, file.stem) for group in GROUPS for file in sorted((CONF / group).glob("*.yaml"))]
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_of_every_group_composes_into_a_valid_job(composed, group, choice):
+    job = composed(f"{group}={choice}")
+    validate(schema.plain(job))
+    assert job[group].get("name", job[group].get("model"))
+
+
+def test_the_default_job_is_the_papers(composed):
+    job = composed()
+    assert (job.model.path, job.peft.projections, job.reg.term) == ("google/flan-t5-large", ["q"], "sced")
+    assert (job.reg.alpha, job.reg.beta, job.reg.lambda_sced, job.reg.lambda_kl) == (2.0, 1.0, 0.1, 0.1)
+    train = job.train
+    assert (train.epochs, train.lr, train.batch_size, train.warmup_steps) == (50, 3e-5, 4, 500)
+    assert (train.weight_decay, train.max_grad_norm, job.splits) == (0.01, 1.0, "0:60")
+    assert (job.dataset.train_size, job.dataset.eval_size) == (48, 350)
+    assert (job.bertscore.model, job.bertscore.layer) == ("roberta-large", 17)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["reg.alpha=0.5"], "reg.alpha=0.5"),
+        (["reg.alpha=nan"], "reg.alpha=nan"),
+        (["reg.beta=-1"], "reg.beta=-1"),
+        (["reg.lambda_sced=-0.1"], "reg.lambda_sced=-0.1"),
+        (["reg.lambda_kl=-0.1"], "reg.lambda_kl=-0.1"),
+        (["reg=entmax", "reg.alpha=1"], "reg.alpha=1"),
+        (["reg=label_smoothing", "reg.smoothing=1"], "reg.smoothing=1"),
+        (["train.lr=0"], "train.lr=0"),
+        (["train.lr=inf"], "train.lr=inf"),
+        (["train.epochs=0"], "train.epochs=0"),
+        (["train.batch_size=0"], "train.batch_size=0"),
+        (["train.precision=fp16"], "float16"),
+        (["train.precision=fp8"], "train.precision=fp8"),
+        (["train.supervise=both"], "train.supervise=both"),
+        (["dataset.train_split=dev"], "dataset.train_split=dev"),
+        (["source=demo", "source.root=here"], "source.root=here"),
+        (["peft=lora_r4", "peft.r=0"], "peft.r=0"),
+        (["peft=adalora", "peft.target_r=64"], "peft.target_r=64"),
+        (["peft=adalora", "peft.warmup=0.6", "peft.settle=0.5"], "peft.warmup=0.6"),
+        (["peft.scope=encoder"], "peft.scope=encoder"),
+        (["model.dropout=1.0"], "model.dropout=1.0"),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused_by_its_key(composed, overrides, told):
+    with pytest.raises(UserError) as refusal:
+        validate(schema.plain(composed(*overrides)))
+    assert told in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def mark(job, data: str = "data") -> str:
+    return signature(described(schema.plain(job), data))
+
+
+def test_what_cannot_change_a_number_is_not_in_the_signature(composed):
+    base = mark(composed())
+    for same in (
+        "splits=3",
+        "results_dir=elsewhere",
+        "source.root=elsewhere",
+        "source=files",
+        "train.save=true",
+        "peft.name=other",
+        "model.config.d_model=8",
+    ):
+        assert mark(composed(same)) == base, same
+
+
+def test_what_can_change_a_number_is_in_the_signature(composed):
+    variations = [
+        "reg.alpha=1.5", "reg=none", "peft=laq", "peft.scope=decoder", "model=flan_t5_base", "model.dropout=0",
+        "dataset=ecqa", "dataset.eval_size=20", "dataset.train_split=test", "train.lr=1e-4", "train.epochs=1",
+        "train.precision=fp32", "train.supervise=answer", "evaluation.max_new_tokens=32", "bertscore=minilm",
+    ]  # fmt: skip
+    marks = {mark(composed()), mark(composed(), "other data")}
+    marks |= {mark(composed(variation)) for variation in variations}
+    assert len(marks) == len(variations) + 2
+
+
+def test_the_signature_of_a_random_model_follows_its_shape(composed):
+    tiny = composed("model=tiny_t5")
+    wider = composed("model=tiny_t5", "model.config.d_ff=48")
+    assert json.dumps(dict(tiny.model.config)) != json.dumps(dict(wider.model.config))
+    assert mark(tiny) != mark(wider)

@@ -1,0 +1,166 @@
+"""The whole job, on random tiny models: every choice runs, the same job gives the same bytes, nothing is done twice."""
+
+import gzip
+import json
+
+import pytest
+
+from caref.errors import UserError
+from caref.results import store
+from caref.running import jobs
+from caref.running.workbench import Workbench
+
+SMALL = (
+    "source=demo",
+    "bertscore=minilm",
+    "dataset.eval_size=6",
+    "dataset.train_size=6",
+    "train.epochs=1",
+    "evaluation.max_new_tokens=12",
+    "evaluation.batch_size=4",
+)
+MODELS = ("tiny_t5", "tiny_llama", "tiny_bart")
+EVERYWHERE = ("base", "aqkv", "laq", "aq", "lora_r4", "lora_r128", "adalora", "ia3", "dora")
+REGS = ("none", "sced", "kl", "entropy", "label_smoothing", "entmax")
+
+
+@pytest.fixture
+def run(composed, tmp_path):
+    """A function: run a job of these overrides in this test's folder; its records by split and its cell's folder."""
+
+    def run_job(*overrides: str, results: str = "results"):
+        job = composed(*SMALL, f"results_dir={tmp_path / results}", *overrides)
+        records = jobs.run(job)
+        return records, jobs.plan(job).cell
+
+    return run_job
+
+
+def deterministic(record: dict) -> dict:
+    """A record without what differs from run to run: times, machine, versions."""
+    return {key: value for key, value in record.items() if key not in ("run", "checksum")}
+
+
+@pytest.mark.parametrize("peft", EVERYWHERE)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_variant_runs_on_every_kind_of_model(run, model, peft):
+    records, cell = run(f"model={model}", f"peft={peft}", "splits=0")
+    (record,) = records.values()
+    assert record["status"] == "done"
+    assert record["counts"]["evaluated"] == len(store.read_predictions(cell, 0)) == 6
+    assert 0 < record["counts"]["trainable"] <= record["counts"]["parameters"]
+    assert 0 <= record["scores"]["accuracy"] <= 100
+
+
+@pytest.mark.parametrize("model", ("tiny_t5", "tiny_bart"))
+def test_the_decoder_alone_is_trained_where_there_is_one(run, model):
+    records, _ = run(f"model={model}", "peft=dec", "splits=0")
+    assert records[0]["counts"]["trainable"] < records[0]["counts"]["parameters"]
+
+
+@pytest.mark.parametrize("reg", REGS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_objective_runs_on_every_kind_of_model(run, model, reg):
+    records, _ = run(f"model={model}", f"reg={reg}", "splits=0")
+    assert records[0]["training"]["loss"] > 0
+
+
+@pytest.mark.parametrize("dataset", ("cos_e", "ecqa", "comve", "esnli"))
+@pytest.mark.parametrize("supervise", ("joint", "answer"))
+def test_every_dataset_runs_with_either_supervision(run, dataset, supervise):
+    records, cell = run("model=tiny_t5", f"dataset={dataset}", f"train.supervise={supervise}", "splits=0")
+    assert set(records) == {0}
+    for prediction in store.read_predictions(cell, 0):
+        assert prediction["gold"] in prediction["choices"]
+
+
+def test_the_jobs_of_a_process_share_what_is_loaded_where_they_ask_for_the_same(composed, tmp_path):
+    benches = [
+        Workbench(composed(*SMALL, "model=tiny_t5", *overrides), tmp_path)
+        for overrides in (["peft=aq"], ["peft=lora_r4", "dataset=ecqa"], ["model.dropout=0.5"])
+    ]
+    first, second, other = (bench.backbone for bench in benches)
+    assert first is second and other is not first
+    assert benches[0].scorer is benches[1].scorer is benches[2].scorer
+
+
+def test_supervising_the_answer_alone_leaves_the_explanation_out_of_the_cross_entropy(run):
+    joint, _ = run("model=tiny_t5", "train.supervise=joint", "splits=0", "reg=sced")
+    answer, _ = run("model=tiny_t5", "train.supervise=answer", "splits=0", "reg=sced")
+    assert joint[0]["training"]["ce"] != answer[0]["training"]["ce"]
+
+
+def test_the_same_job_twice_and_a_split_alone_or_among_others_give_the_same_bytes(run):
+    _, among = run("model=tiny_t5", "splits=0:5", results="among")
+    _, alone = run("model=tiny_t5", "splits=3", results="alone")
+    _, again = run("model=tiny_t5", "splits=3", results="again")
+    path = "predictions/003.jsonl.gz"
+    assert (among / path).read_bytes() == (alone / path).read_bytes() == (again / path).read_bytes()
+    records = [deterministic(store.read_record(cell, 3)) for cell in (among, alone, again)]
+    assert records[0] == records[1] == records[2]
+
+
+def test_a_finished_split_is_not_done_again(run, capsys):
+    first, cell = run("model=tiny_t5", "splits=0:2")
+    before = {path: path.stat().st_mtime_ns for path in cell.rglob("*.*")}
+    capsys.readouterr()
+    second, _ = run("model=tiny_t5", "splits=0:2")
+    assert {path: path.stat().st_mtime_ns for path in cell.rglob("*.*")} == before
+    assert second == first
+    run("model=tiny_t5", "splits=0:3")
+    assert {index for index in store.read_cell(cell).records} == {0, 1, 2}
+
+
+def test_a_damaged_record_is_named_set_aside_and_run_again(run, capsys):
+    first, cell = run("model=tiny_t5", "splits=0:2")
+    (cell / "splits" / "001.json").write_text('{"split": 1')
+    again, _ = run("model=tiny_t5", "splits=0:2")
+    assert "001.json" in capsys.readouterr().out
+    assert (cell / "splits" / "001.json.damaged").exists()
+    assert deterministic(again[1]) == deterministic(first[1])
+
+
+def test_a_loss_that_is_not_finite_fails_its_split_alone(run, composed, tmp_path):
+    from caref.errors import SplitFailed
+
+    # Weights that large overflow in the second step of any split.
+    hopeless = ("model=tiny_t5", "peft=base", "train.lr=1e36", "train.epochs=3", "train.warmup_steps=0", "splits=0:2")
+    with pytest.raises(SplitFailed, match="2 of 2 splits failed") as failure:
+        run(*hopeless)
+    assert "step" in str(failure.value) and "ce" in str(failure.value)
+    (cell,) = store.cells(tmp_path / "results")
+    assert set(cell.failed) == {0, 1} and not cell.records
+    assert "step" in cell.failed[0]["error"]
+
+
+def test_predictions_hold_what_a_reader_needs(run):
+    _, cell = run("model=tiny_t5", "splits=0")
+    with gzip.open(cell / "predictions" / "000.jsonl.gz", "rt") as lines:
+        predictions = [json.loads(line) for line in lines]
+    for prediction in predictions:
+        assert prediction["source"].startswith("explain nli hypothesis:")
+        assert prediction["right"] == (prediction["answer"].strip().casefold() == prediction["gold"].casefold())
+        assert prediction["explanations"]
+
+
+def test_a_saved_split_writes_the_same_text_when_it_is_loaded_back(run, composed, tmp_path):
+    from caref.data.batches import encode
+    from caref.data.prompts import text
+    from caref.evaluation.generate import generate
+    from caref.models import backbones
+    from caref.models.trained import load_trained
+
+    overrides = ("model=tiny_t5", "peft=lora_r4", "train.lr=0.01", "train.precision=fp32", "splits=1")
+    _, cell = run(*overrides, "train.save=true")
+    job = composed(*SMALL, *overrides)
+    split = jobs.plan(job).sampler(1)
+    backbone = backbones.load(job.model)
+    tokens = [encode(text("esnli", example), backbone.tokenizer, True) for example in split.evaluation]
+    with load_trained(backbone, cell / "trained" / "001") as model:
+        written = generate(model, backbone, tokens, job.evaluation.batch_size, job.evaluation.max_new_tokens)
+    assert written == [prediction["generation"] for prediction in store.read_predictions(cell, 1)]
+
+
+def test_too_few_examples_are_refused_before_a_model_is_loaded(run):
+    with pytest.raises(UserError, match=r"dataset\.eval_size=100000"):
+        run("model=tiny_t5", "dataset.eval_size=100000")

@@ -1,0 +1,193 @@
+"""A job's splits side by side: the same records whatever the pack, through kills, want of memory and bad splits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from caref.errors import SplitFailed, UserError
+from caref.results import store
+from caref.running import jobs
+
+ROOT = Path(__file__).parents[2]
+# In float32, where the company of a split shows in no prediction.
+SMALL = (
+    "model=tiny_t5",
+    "source=demo",
+    "bertscore=minilm",
+    "dataset=comve",
+    "dataset.eval_size=6",
+    "dataset.train_size=6",
+    "train.epochs=2",
+    "train.lr=0.01",
+    "train.precision=fp32",
+    "evaluation.max_new_tokens=12",
+    "evaluation.batch_size=4",
+)
+
+
+@pytest.fixture
+def run(composed, tmp_path):
+    """A function: run a small job of these overrides; its records by split and its cell's folder."""
+
+    def run_job(*overrides: str, results: str = "results"):
+        job = composed(*SMALL, f"results_dir={tmp_path / results}", *overrides)
+        return jobs.run(job), jobs.plan(job).cell
+
+    return run_job
+
+
+def kept(cell: Path) -> dict[str, bytes]:
+    """What a cell's folder holds of every split, byte for byte, without what differs from run to run."""
+    told = {path.name: path.read_bytes() for path in (cell / "predictions").iterdir()}
+    for path in (cell / "splits").iterdir():
+        record = json.loads(path.read_text())
+        told[path.name] = json.dumps({key: record[key] for key in record if key not in ("run", "checksum")}).encode()
+    return told
+
+
+@pytest.mark.parametrize("peft", ("aq", "lora_r4"))
+def test_records_are_the_same_whatever_the_pack(run, peft):
+    cells = {}
+    for pack in ("1", "2", "3", "auto"):
+        records, cells[pack] = run("splits=0:5", f"peft={peft}", f"pack={pack}", results=pack)
+        sizes = [records[split]["run"]["pack"] for split in range(5)]
+        assert sizes == {"1": [1] * 5, "2": [2, 2, 2, 2, 1], "3": [3, 3, 3, 2, 2], "auto": [1] * 5}[pack]
+    for cell in cells.values():
+        assert kept(cell) == kept(cells["1"])
+
+
+def test_pack_is_no_part_of_the_signature(composed):
+    cells = {jobs.plan(composed(*SMALL, f"pack={pack}")).signature for pack in ("auto", "1", "8")}
+    assert len(cells) == 1
+
+
+@pytest.mark.parametrize("pack", ("0", "-2", "2.5", "many", "true", "null"))
+def test_a_pack_that_is_none_is_refused(composed, pack):
+    with pytest.raises(
+        UserError, match=f"pack={'None' if pack == 'null' else pack.title() if pack == 'true' else pack}"
+    ):
+        jobs.plan(composed(*SMALL, f"pack={pack}"))
+
+
+@pytest.mark.parametrize("peft", ("base", "adalora"))
+def test_what_cannot_be_packed_runs_one_by_one_and_says_so_once(run, capsys, peft):
+    records, _ = run("splits=0:3", f"peft={peft}", "pack=3")
+    assert [record["run"]["pack"] for record in records.values()] == [1, 1, 1]
+    assert capsys.readouterr().err.count("splits run one by one: ") == 1
+
+
+def test_every_split_of_a_pack_has_its_line_and_its_saved_part(run, capsys):
+    _, cell = run("splits=0:3", "pack=3", "train.save=true")
+    err = capsys.readouterr().err
+    assert all(f"{done}/3 splits" in err for done in (1, 2, 3))
+    assert sorted(folder.name for folder in (cell / "trained").iterdir()) == ["000", "001", "002"]
+
+
+def test_losses_that_are_not_finite_fail_their_splits_with_the_step(run, tmp_path):
+    # Weights that large overflow in the second step of any split.
+    with pytest.raises(SplitFailed, match="2 of 2 splits failed"):
+        run("splits=0:2", "pack=2", "train.lr=1e36", "train.warmup_steps=0")
+    (cell,) = store.cells(tmp_path / "results")
+    assert all("step" in cell.failed[split]["error"] and "ce" in cell.failed[split]["error"] for split in (0, 1))
+
+
+def test_an_error_of_one_split_costs_the_others_nothing(run, capsys, monkeypatch):
+    from caref.evaluation import scores
+
+    _, well = run("splits=0:3", "pack=3", results="well")
+    unlucky = jobs.plan.__globals__["splits"].SEEDS[1]
+    score = scores.score
+    sampled = {}
+
+    def failing(dataset, examples, generations, scorer):
+        if examples == sampled[unlucky]:
+            raise OSError("the disk burns")
+        return score(dataset, examples, generations, scorer)
+
+    from caref.running.workbench import Workbench
+
+    work = Workbench.run
+
+    def noting(self, splits, progress):
+        sampled.update({split.seed: split.evaluation for split in splits})
+        return work(self, splits, progress)
+
+    monkeypatch.setattr(Workbench, "run", noting)
+    sampled[unlucky] = None
+    monkeypatch.setattr(scores, "score", failing)
+    with pytest.raises(SplitFailed, match="1 of 3 splits failed - split 1: OSError: the disk burns"):
+        run("splits=0:3", "pack=3", results="ill")
+    assert "3 splits side by side: OSError: the disk burns; going on with 1 at a time" in capsys.readouterr().err
+    monkeypatch.setattr(scores, "score", score)
+    _, ill = run("splits=0:3", "pack=3", results="ill")
+    assert kept(ill) == kept(well)
+
+
+def started(results: Path, *overrides: str, before: str = "pass") -> subprocess.Popen:
+    """run.py in a process of its own, after some Python of ours."""
+    line = [str(ROOT / "run.py"), *SMALL, f"results_dir={results}", *overrides]
+    code = f"import runpy, sys; sys.argv = {line!r}; {before}; runpy.run_path(sys.argv[0], run_name='__main__')"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def finished(results: Path) -> list[Path]:
+    return sorted(results.glob("*/splits/*.json"))
+
+
+def test_killed_in_the_middle_of_a_pack_it_resumes_and_ends_byte_identical(run, tmp_path):
+    options = ("splits=0:6", "pack=3", "train.epochs=6")
+    _, whole = run(*options, results="whole")
+    killed = started(tmp_path / "killed", *options)
+    deadline = time.monotonic() + 300
+    while len(finished(tmp_path / "killed")) < 3 and killed.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)  # in the second pack: its records come together, at its end
+    _, told = killed.communicate()
+    assert killed.returncode == -signal.SIGKILL, f"it ended before it could be killed: {told}"
+    assert len(finished(tmp_path / "killed")) == 3, told
+    records, cell = run(*options, results="killed")
+    assert set(records) == set(range(6))
+    assert kept(cell) == kept(whole)
+    assert not list((cell / "locks").iterdir())
+
+
+def test_processes_share_the_splits_of_a_cell(run, tmp_path):
+    _, alone = run("splits=0:6", "pack=1", results="alone")
+    both = [started(tmp_path / "shared", "splits=0:6", "pack=2") for _ in range(2)]
+    for process in both:
+        _, told = process.communicate(timeout=300)
+        assert process.returncode == 0, told
+        assert "6/6 splits" in told
+    (cell,) = (tmp_path / "shared").iterdir()
+    assert kept(cell) == kept(alone)
+
+
+@pytest.mark.long
+def test_when_memory_is_short_packs_halve_and_nothing_is_lost(run, tmp_path):
+    # A large vocabulary makes the memory one of logits. The limit lets a pack of 2 through, and not one of 4.
+    options = ("splits=0:4", "model.config.vocab_size=20000", "train.epochs=1", "evaluation.max_new_tokens=2")
+    _, alone = run(*options, "pack=1", results="alone")
+    heights = {}
+    for pack in ("2", "4"):
+        told = "import atexit; atexit.register(lambda: print(open('/proc/self/status').read()))"
+        process = started(tmp_path / f"free{pack}", *options, f"pack={pack}", before=told)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        heights[pack] = next(int(line.split()[1]) * 1024 for line in out.splitlines() if line.startswith("VmPeak"))
+    limit = (heights["2"] + heights["4"]) // 2
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))"
+    process = started(tmp_path / "short", *options, "pack=4", before=limited)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "4 splits side by side: not enough memory; going on with 2 at a time" in err
+    (cell,) = (tmp_path / "short").iterdir()
+    assert kept(cell) == kept(alone)

@@ -1,0 +1,225 @@
+"""Sweeps without a cluster: which cells a line names, that each runs once, and that one cell's failure is its own."""
+
+import json
+import re
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.types import HydraContext, RunMode
+from omegaconf import OmegaConf
+
+from caref.config import schema
+from caref.config.signature import described, signature
+from hydra_plugins.caref_sweeper import CellSweeper, Composer
+
+ROOT = Path(__file__).parents[2]
+TINY = (
+    "model=tiny_t5",
+    "source=demo",
+    "dataset.train_size=6",
+    "dataset.eval_size=6",
+    "train.epochs=1",
+    "evaluation.max_new_tokens=4",
+)
+
+
+@pytest.fixture(scope="module")
+def hydra():
+    """Hydra over conf/, as run.py -m has it: (its context, the configuration of a line)."""
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.plugins import Plugins
+
+    GlobalHydra.instance().clear()
+    Plugins.instance()
+    loader = ConfigLoaderImpl(create_config_search_path(str(ROOT / "conf")))
+
+    def composed(*line: str):
+        return loader.load_configuration("config", list(line), RunMode.MULTIRUN)
+
+    return HydraContext(config_loader=loader, callbacks=None), composed
+
+
+@pytest.fixture(scope="module")
+def cells(hydra):
+    """A function: the cells that a line names, each its overrides."""
+    context, composed = hydra
+
+    def of(*line: str) -> list[tuple[str, ...]]:
+        whole = composed(*line)
+        sweeper = CellSweeper(OmegaConf.to_container(whole.hydra.sweeper.grids), 1)
+        sweeper._context = context
+        return list(dict.fromkeys(sweeper._cells(OmegaConf.to_container(whole.hydra.overrides.task))))
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def jobs_of(hydra, cells):
+    """A function: the jobs that a line's cells are, as the sweeper composes them."""
+    context, composed = hydra
+
+    def of(*line: str) -> list:
+        compose = Composer(composed(*line), context)
+        return [compose(cell) for cell in cells(*line)]
+
+    return of
+
+
+def rows(jobs) -> set[tuple[str, str, str]]:
+    return {(job.peft.name, job.reg.term, job.dataset.name) for job in jobs}
+
+
+DATASETS = ("ecqa", "cos_e", "comve", "esnli")
+# Ten rows of Table 1, on each dataset.
+RQ1 = set(product(("BASE", "DEC", "AQKV", "LAQ", "AQ"), ("sced",), DATASETS))
+RQ2 = set(product(("BASE", "AQ"), ("cross_entropy", "sced"), DATASETS))
+RQ3 = set(product(("AdaLoRA", "LoRA r=128", "LoRA r=4"), ("cross_entropy",), DATASETS)) | set(
+    product(("AQ",), ("sced",), DATASETS)
+)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "expected"), [("rq1", RQ1), ("rq2", RQ2), ("rq3", RQ3), ("table1", RQ1 | RQ2 | RQ3)]
+)
+def test_each_research_question_names_its_rows_of_table_1_and_what_they_share_once(jobs_of, experiment, expected):
+    jobs = jobs_of(f"+experiments={experiment}")
+    assert rows(jobs) == expected
+    marks = {signature(described(schema.plain(job), job.dataset.name)) for job in jobs}
+    assert len(jobs) == len(expected) == len(marks)
+
+
+@pytest.mark.parametrize("line", ["+experiments=figure1d", "+sweeps=alpha_beta", "+sweeps=[alpha_beta,feb_shards]"])
+def test_the_sensitivity_grid_is_the_papers(jobs_of, line):
+    jobs = jobs_of(line)
+    assert [(job.reg.alpha, job.reg.beta) for job in jobs] == list(product((1, 1.5, 2, 2.5), (0, 0.5, 1, 2)))
+    assert rows(jobs) == {("AQ", "sced", "esnli")}
+
+
+def test_a_key_on_the_command_line_takes_the_place_of_the_grids(cells):
+    assert len(cells("+experiments=table1")) == 40
+    assert len(cells("+experiments=table1", "dataset=ecqa")) == 10
+    chosen = cells("+experiments=table1", "dataset=ecqa,comve", "reg.alpha=1,2")
+    assert {override for cell in chosen for override in cell if override.startswith("dataset=")} == {
+        "dataset=ecqa",
+        "dataset=comve",
+    }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("peft=aq,adalora", "dataset=ecqa,esnli", "reg=sced,none", "train.lr=1e-4,3e-5"),
+        ("model=tiny_t5,flan_t5_base", "bertscore=minilm,roberta_large", "peft=aq,laq"),  # the same part by two choices
+        ("dataset=ecqa", "reg.alpha=1,2", "+model.config.extra=3,4", "model=tiny_t5"),
+    ],
+)
+def test_a_cell_is_composed_as_hydra_composes_it(hydra, cells, line):
+    context, composed = hydra
+    master = composed(*line)
+    compose = Composer(master, context)
+    for cell in cells(*line):
+        whole = context.config_loader.load_sweep_config(master, list(cell))
+        expected = OmegaConf.to_container(whole, resolve=False)
+        del expected["hydra"]
+        job = compose(cell)
+        assert OmegaConf.to_container(job, resolve=False) == expected, cell
+        assert {part: OmegaConf.get_type(job, part) for part in job} == {
+            part: OmegaConf.get_type(whole, part) for part in job
+        }
+
+
+def records(results: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(results)): path.read_bytes() for path in results.glob("*/splits/*.json")}
+
+
+def table(output: str) -> list[str]:
+    """The lines of the sweep's table, which ends what it prints."""
+    lines = output.splitlines()
+    return lines[max(place for place, line in enumerate(lines) if line.startswith(("dataset ", "model "))) :]
+
+
+@pytest.mark.long
+def test_the_line_of_the_readme_runs_8_cells_once(command, data_root, tmp_path):
+    typed = (
+        "run.py -m dataset=ecqa,esnli peft=aq,lora_r4 reg.alpha=1,2 model=tiny_t5 source=files "
+        "dataset.train_split=test splits=0:3 train.epochs=1 dataset.eval_size=20"
+    )
+    line = typed.split()
+    first = command(*line, f"source.root={data_root}", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    written = records(tmp_path / "results")
+    assert len(written) == 24
+    assert len({name.split("/")[0] for name in written}) == 8
+    assert sum("3 of 3" in row for row in table(first.stdout)) == 8
+
+    again = command(*line, f"source.root={data_root}", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == "\n".join([*table(first.stdout), ""])
+    assert records(tmp_path / "results") == written  # each names the second it was finished: none ran again
+
+
+def test_a_failed_cell_stops_no_other_and_is_told_at_the_end(command, tmp_path):
+    hopeless = ("peft=base", "train.warmup_steps=0", "train.epochs=3")  # with a rate that overflows in the second step
+    settings = [setting for setting in TINY if not setting.startswith("train.epochs")]
+    done = command("run.py", "-m", *settings, *hopeless, "splits=0:2", "train.lr=1e36,1e-3", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    *_, count, failure = done.stdout.splitlines()
+    assert count == "1 of 2 jobs failed:"
+    assert re.fullmatch(r"  train\.lr=1e\+?36.*2 of 2 splits failed.*step \d+.*", failure), failure
+    assert len(records(tmp_path / "results")) == 2
+    notes = [json.loads(path.read_text()) for path in (tmp_path / "results").glob("*/failed/*.json")]
+    assert [note["split"] for note in sorted(notes, key=lambda note: note["split"])] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (("reg.alpha=1,0.5",), r"error: reg\.alpha=0\.5: reg\.alpha=0\.5: must be at least 1.*"),
+        (("peft=aq,aqq",), r"error: .*aqq.*aqkv.*"),
+        (("hydra.sweeper.shards=0",), r"error: hydra\.sweeper\.shards=0: must be at least 1"),
+        (("reg.alpha=interval(1,2)",), r"error: reg\.alpha=interval\(1,2\): a sweep needs a list of values"),
+    ],
+)
+def test_a_bad_cell_refuses_the_sweep_in_one_line_and_leaves_nothing(command, tmp_path, line, said):
+    done = command("run.py", "-m", *TINY, *line, cwd=tmp_path)
+    assert done.returncode == 2
+    assert re.fullmatch(said, done.stderr.strip()), done.stderr
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_slurm_the_slurm_launcher_says_so_in_one_line(command, tmp_path):
+    done = command("run.py", "-m", *TINY, "hydra/launcher=slurm_a40", cwd=tmp_path, PATH=str(tmp_path))
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: hydra/launcher: no Slurm to submit to here: .*srun.*\n", done.stderr), done.stderr
+
+
+def test_cells_that_say_the_same_run_once_and_shards_share_the_splits(command, tmp_path):
+    line = ("run.py", "-m", *TINY, "reg.alpha=2,2.0", "splits=0:3", "+sweeps=feb_shards", "hydra.sweeper.shards=2")
+    done = command(*line, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(records(tmp_path / "results")) == 3
+    assert done.stdout.count("records: ") == 2  # two jobs: splits 0, 2 and split 1
+
+
+def test_a_dry_run_tells_what_is_left_and_how_long_it_takes(command, tmp_path):
+    line = ("run.py", "-m", *TINY, "reg.alpha=1,2", "reg.beta=0,1", "dry_run=true")
+    done = command(*line, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "4 cells, 240 splits: 0 done, 240 left; no record tells how long they take"
+    assert list(tmp_path.iterdir()) == []
+
+    command("run.py", *TINY, "reg.alpha=2", "reg.beta=1", "splits=0:2", cwd=tmp_path)
+    (record,) = (json.loads(path.read_text()) for path in (tmp_path / "results").glob("*/splits/000.json"))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    done = command(*line, cwd=tmp_path)
+    *_, last = done.stdout.splitlines()
+    assert re.fullmatch(r"4 cells, 240 splits: 2 done, 238 left, about [\d.]+ hours of one device", last)
+    (finished,) = (row for row in done.stdout.splitlines() if "α=2 β=1" in row)
+    assert re.match(r"[0-9a-f]{12} +2 +58 +[\d.]+  tiny T5, e-SNLI, AQ, SCED", finished)
+    assert finished.split()[0] == next((tmp_path / "results").iterdir()).name
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert sum(record["run"]["seconds"].values()) > 0
