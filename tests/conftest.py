@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
@@ -13,6 +14,8 @@ from caref.config import schema
 
 ROOT = Path(__file__).parents[1]
 schema.register()
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # its kernels run without a GPU too; read when triton is first imported
 
 
 @pytest.fixture(scope="session", autouse=True)
