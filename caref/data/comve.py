@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from caref.data.examples import Example
-from caref.data.files import Row, read_csv
+from caref.data.files import Row, by_id, read_csv
 from caref.data.releases import Layout, ReleaseFile, Unusable
 
 SOURCE = "explain what is more nonsensical? \\n choice1: {sent0} choice2: {sent1}"
@@ -16,10 +16,9 @@ _EXPLANATIONS = ("explanation1", "explanation2", "explanation3")
 
 def read_release(sentences: Path, answers: Path, explanations: Path) -> Iterator[Example | Unusable]:
     """Sentences (subtask A), which one is nonsensical (0 or 1), and three reasons why (subtask C), by id."""
-    nonsensical = {row.text("id"): row for row in read_csv(answers, ("id", "answer"), header=False)}
-    reasons = {row.text("id"): row for row in read_csv(explanations, ("id", *_EXPLANATIONS), header=False)}
-    for row in read_csv(sentences, ("id", "sent0", "sent1")):
-        id = row.text("id")
+    nonsensical = by_id(read_csv(answers, ("id", "answer"), header=False), "id")
+    reasons = by_id(read_csv(explanations, ("id", *_EXPLANATIONS), header=False), "id")
+    for id, row in by_id(read_csv(sentences, ("id", "sent0", "sent1")), "id").items():
         if id not in nonsensical:
             yield Unusable("no answer")
             continue

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from caref.data.examples import Example, Span
-from caref.data.files import Row, read_jsonl
+from caref.data.files import Row, by_id, read_jsonl
 from caref.data.releases import Hub, Layout, ReleaseFile, Unusable
 
 SOURCE = "explain {question} \\n {choices}"
@@ -21,7 +21,7 @@ def read_release(questions: Path, explanations: Path) -> Iterator[Example | Unus
     given: dict[str, list[Row]] = defaultdict(list)
     for row in read_jsonl(explanations):
         given[row.text("id")].append(row)
-    for row in read_jsonl(questions):
+    for row in by_id(read_jsonl(questions), "id").values():
         letters, choices = lettered_choices(row)
         key = row.text("answerKey")
         if key not in letters:

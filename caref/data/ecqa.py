@@ -5,7 +5,7 @@ from pathlib import Path
 
 from caref.data.cos_e import lettered_choices
 from caref.data.examples import Example
-from caref.data.files import Row, read_csv, read_jsonl, read_lines
+from caref.data.files import Row, by_id, read_csv, read_jsonl, read_lines
 from caref.data.releases import Hub, Layout, ReleaseFile, Unusable
 
 SOURCE = "explain {question} \\n {choices}"
@@ -21,11 +21,9 @@ def read_joined(path: Path) -> Iterator[Example | Unusable]:
 
 def read_raw(explanations: Path, ids: Path, *questions: Path) -> Iterator[Example | Unusable]:
     """The release as it is downloaded: explanations, the ids of a split, and CommonsenseQA's questions."""
-    given: dict[str, str] = {}
-    for row in read_jsonl(explanations):
-        if "explanation" in row.cells:
-            given.setdefault(row.text("id"), row.text("explanation"))
-    asked = {row.text("id"): row for path in questions for row in read_jsonl(path)}
+    told = (row for row in read_jsonl(explanations) if "explanation" in row.cells)
+    given = by_id((Row(row.where, {key: row.text(key) for key in ("id", "explanation")}) for row in told), "id")
+    asked = by_id((row for path in questions for row in read_jsonl(path)), "id")
     for id in read_lines(ids):
         if id not in asked:
             yield Unusable("no such question in CommonsenseQA")
@@ -35,7 +33,8 @@ def read_raw(explanations: Path, ids: Path, *questions: Path) -> Iterator[Exampl
         key = row.text("answerKey")
         if key not in letters:
             raise row.refusal(f"answerKey is {key!r}, not one of {', '.join(letters)}")
-        yield _example(id, row.text("question", "stem"), choices, choices[letters.index(key)], given.get(id, ""))
+        said = given[id].text("explanation") if id in given else ""
+        yield _example(id, row.text("question", "stem"), choices, choices[letters.index(key)], said)
 
 
 def read_hub(rows: Iterable[Row]) -> Iterator[Example | Unusable]:

@@ -46,14 +46,34 @@ def fingerprint(examples: Iterable[Example]) -> str:
     """SHA-256 (hex) of the examples' whole content, in their order; the same on every machine."""
     digest = hashlib.sha256()
     for example in examples:
-        content = [
-            example.id,
-            sorted(example.fields.items()),
-            example.choices,
-            example.label,
-            example.explanations,
-            [[span.field, span.start, span.end] for span in example.rationale],
-        ]
-        digest.update(json.dumps(content, separators=(",", ":")).encode())
+        digest.update(_written(example))
+    return digest.hexdigest()
+
+
+def fingerprint_of_sides(*sides: Iterable[Example], ordered: bool) -> str:
+    """SHA-256 (hex) of the examples that splits are drawn from, told apart by side.
+
+    Args:
+        sides: the training examples, then the evaluated ones.
+        ordered: whether their order counts, and how often one is there, as it does for a sampler that draws row numbers.
+    """
+    digest = hashlib.sha256()
+    for side in sides:
+        contents = map(_written, side)
+        for content in contents if ordered else sorted(set(contents)):
+            digest.update(content)
         digest.update(b"\n")
     return digest.hexdigest()
+
+
+def _written(example: Example) -> bytes:
+    """Everything that an example says, in one line."""
+    content = [
+        example.id,
+        sorted(example.fields.items()),
+        example.choices,
+        example.label,
+        example.explanations,
+        [[span.field, span.start, span.end] for span in example.rationale],
+    ]
+    return json.dumps(content, separators=(",", ":")).encode() + b"\n"

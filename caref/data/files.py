@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -101,6 +101,20 @@ def read_jsonl(path: Path) -> Iterator[Row]:
         if not isinstance(record, dict):
             raise UserError(f"{where}: not a JSON object")
         yield Row(where, record)
+
+
+def by_id(rows: Iterable[Row], key: str) -> dict[str, Row]:
+    """Rows by the id under `key`, in their order; a row that is there again, word for word, counts once.
+
+    Raises:
+        UserError: two rows have one id and do not say the same (names both lines).
+    """
+    found: dict[str, Row] = {}
+    for row in rows:
+        first = found.setdefault(row.text(key), row)
+        if first.cells != row.cells:
+            raise row.refusal(f"{key} {row.text(key)} is also at {first.where}, which says otherwise; keep one of them")
+    return found
 
 
 # After the last line of a file: swallowed by a quote that was never closed, else a row of its own.

@@ -5,6 +5,7 @@ asked, so neither the order of a file nor the version of Python or of a library 
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from heapq import nsmallest
@@ -33,8 +34,19 @@ class Split:
 
 
 def same_text(example: Example) -> str:
-    """What makes two examples the same: their texts, whatever the case and spacing."""
-    return "\n".join(" ".join(example.fields[name].casefold().split()) for name in sorted(example.fields))
+    """What makes two examples the same: their texts, whatever the case, spacing and way to encode a character.
+
+    Unicode's NFKC_Casefold, as far as a text can show it, and without white space: two copies of a release differ
+    in how accents are composed, in invisible characters, and in spaces around punctuation.
+    """
+    return "\n".join(_visible(example.fields[name]) for name in sorted(example.fields))
+
+
+def _visible(text: str) -> str:
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        text = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    return "".join(text.casefold().split())
 
 
 def sampler(

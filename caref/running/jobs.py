@@ -16,7 +16,7 @@ from caref.config.schema import plain
 from caref.config.signature import described, signature
 from caref.config.validation import validate
 from caref.data import sources, splits
-from caref.data.examples import fingerprint
+from caref.data.examples import fingerprint_of_sides
 from caref.errors import SplitFailed, UserError
 from caref.results import store, tables
 from caref.running.packs import Packs
@@ -87,7 +87,7 @@ def _material(dataset: str, sides: tuple[str, str], sizes: tuple[int, int], sour
     train, evaluation = (sources.load(dataset, side, source, root) for side in sides)
     sampler = splits.sampler(train.examples, evaluation.examples, *sizes)
     sampler(0)  # every split is as large as the first: too little data shows now
-    return sampler, train.source, fingerprint([*train.examples, *evaluation.examples])
+    return sampler, train.source, fingerprint_of_sides(train.examples, evaluation.examples, ordered=False)
 
 
 def run(job: DictConfig) -> dict[int, dict]:

@@ -180,3 +180,36 @@ def test_a_bad_file_ends_the_command_with_one_line_and_no_traceback(tmp_path, co
     assert ended.returncode == 2
     assert ended.stderr.splitlines() == ["error: " + told.replace("ROOT", str(tmp_path))]
     assert ended.stdout == ""
+
+
+def test_two_answers_to_one_id_are_refused_with_both_lines_and_the_same_answer_twice_is_one(tmp_path):
+    sentences = "id,sent0,sent1\n7,A dog barks.,A dog meows.\n"
+    reasons = "7,Dogs bark.,Cats meow.,It is a dog.\n"
+    told = comve(tmp_path, sentences, "7,1\n7,1\n7,0\n", reasons)
+    answers = "ROOT/comve/subtaskA_dev_gold_answers.csv"
+    assert told == f"{answers}, line 3: id 7 is also at {answers}, line 1, which says otherwise; keep one of them"
+    assert "line 2" in comve(tmp_path, sentences, "7,1\n", reasons + "7,Dogs bark.,Cats meow.,No.\n")
+    assert "line 3" in comve(tmp_path, sentences + "7,A dog barks.,A dog flies.\n", "7,1\n", reasons)
+    files = {"subtaskA_dev_data.csv": sentences, "subtaskA_dev_gold_answers.csv": "7,1\n7,1\n"}
+    for name, content in {**files, "subtaskC_dev_gold_answers.csv": reasons * 2}.items():
+        (tmp_path / "comve" / name).write_text(content)
+    assert [example.label for example in load("comve", "validation", "files", str(tmp_path)).examples] == [1]
+
+
+def test_two_questions_of_one_id_are_refused_with_both_lines(tmp_path):
+    other = {**QUESTION, "answerKey": "C"}
+    told = cos_e(tmp_path, jsonl(QUESTION, other), jsonl(EXPLANATION))
+    assert "dev_rand_split.jsonl, line 2: id q1 is also at" in told and "line 1, which says otherwise" in told
+    raw = {
+        "ecqa.jsonl": jsonl({"id": "q1", "explanation": "It is y."}),
+        "author_split/val_ids.txt": "q1\n",
+        "cqa/train_rand_split.jsonl": jsonl(QUESTION),
+        "cqa/dev_rand_split.jsonl": jsonl(other),
+    }
+    told = refusal(tmp_path, "ecqa", raw)
+    assert "ROOT/ecqa/cqa/dev_rand_split.jsonl, line 1: id q1 is also at ROOT/ecqa/cqa/train_rand_split.jsonl" in told
+    raw["cqa/dev_rand_split.jsonl"] = jsonl(QUESTION)
+    raw["ecqa.jsonl"] = jsonl(*({"id": "q1", "explanation": said} for said in ("It is y.", "It is not x.")))
+    assert "ROOT/ecqa/ecqa.jsonl, line 2: id q1 is also at ROOT/ecqa/ecqa.jsonl, line 1" in refusal(
+        tmp_path, "ecqa", raw
+    )

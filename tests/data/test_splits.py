@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import unicodedata
 from collections import Counter
 from dataclasses import replace
 
@@ -20,10 +21,10 @@ SIDES = {
     "cos_e": ("train", "validation"),
 }
 DRAWN = {
-    "esnli": "188210648c664631982bd167ab5779ecca6f10b58aa69a44a1e3ecec77aa8d61",
-    "ecqa": "e6e7adcd5948bb7dc9bbb996720cd4998dce861e7c1b5bf2df5d8a2a6ba28d19",
-    "comve": "638abc678756bd50aecb5e52a55f9b3921f696f20f0277373da628fc21e143ae",
-    "cos_e": "32bf5857223c399291b82a58dd0dc0fcf81a7c53cce003dedd1325abcfd30c51",
+    "esnli": "0ab54d3046a3375a05e42f3774ed3cab258f2ac02d7a7cc8bf91279ca70f2f2d",
+    "ecqa": "cb227650148971672b632769ccc23fcae3d7449dfcb4c89abacb394590475b58",
+    "comve": "06b80dea2f5e516a9e6897319052bea57af395e6cbd6c01a8063f2fa2f7ced3f",
+    "cos_e": "62608b0f4ea63a50a790e2e3c9ff1f57270132b985a49627ae6dc469af8eacc5",
 }
 
 
@@ -98,6 +99,30 @@ def test_twins_are_never_drawn_twice_whichever_file_they_come_from():
         texts = [same_text(example) for example in (*split.train, *split.evaluation)]
         assert len(set(texts)) == 90
         assert split == draw([*twins, *pool], [*made(60, start=60), *twins], index, 30, 60)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda text: unicodedata.normalize("NFC", text),
+        lambda text: text.replace(" ", "\u00a0"),
+        lambda text: text.replace(" ", "\u200b "),
+        lambda text: f"\ufeff{text}".replace("?", " ?"),
+        lambda text: text.replace("fi", "\ufb01").replace("1", "\uff11"),
+        lambda text: text.upper(),
+    ],
+    ids=["composed", "no-break spaces", "invisible characters", "tokenised", "compatibility", "case"],
+)
+def test_a_text_is_the_same_however_its_characters_are_written(changed):
+    def accented(example: Example, write) -> Example:
+        text = unicodedata.normalize("NFD", f"Où finit l'été {example.fields['question']} Ça ?")
+        return replace(example, fields={"question": write(text)})
+
+    pool = made(120)
+    plain, other = [accented(one, str) for one in pool], [accented(one, changed) for one in pool]
+    assert all(one.fields != twin.fields for one, twin in zip(plain, other, strict=True))
+    split = draw(plain, other, 0, 48, 72)
+    assert {example.id for example in split.train}.isdisjoint(example.id for example in split.evaluation)
 
 
 def test_the_same_examples_may_serve_both_sides_but_never_the_same_one():

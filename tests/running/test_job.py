@@ -164,3 +164,18 @@ def test_a_saved_split_writes_the_same_text_when_it_is_loaded_back(run, composed
 def test_too_few_examples_are_refused_before_a_model_is_loaded(run):
     with pytest.raises(UserError, match=r"dataset\.eval_size=100000"):
         run("model=tiny_t5", "dataset.eval_size=100000")
+
+
+def test_the_order_of_a_files_rows_makes_no_other_cell(composed, tmp_path, data_root):
+    def planned(root):
+        return jobs.plan(composed("source=files", f"source.root={root}", "dataset=comve", "dataset.train_split=test"))
+
+    folder = tmp_path / "turned" / "comve"
+    folder.mkdir(parents=True)
+    for file in (data_root / "comve").glob("*_*"):
+        head, *rows = file.read_text().splitlines(keepends=True)
+        turned = [head, *rows[::-1]] if "_data" in file.name else [*rows[::-1], head]
+        (folder / file.name).write_text("".join(turned))
+    as_it_is, otherwise = planned(data_root), planned(tmp_path / "turned")
+    assert as_it_is.signature == otherwise.signature
+    assert as_it_is.sampler(4) == otherwise.sampler(4)
