@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from caref.kernels import compiled
+from caref.kernels.pointers import holds_its_numbers, pointer
 
 SOURCE = Path(__file__).with_name("masks.cpp")
 _DTYPES = {torch.float32: "float32", torch.float64: "float64", torch.bfloat16: "bfloat16"}
@@ -60,14 +61,15 @@ class _Drop(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient):
-        return _dropped_out(gradient, *ctx.saved_tensors, ctx.p), None, None
+        return _Drop.apply(gradient, *ctx.saved_tensors, ctx.p), None, None
 
 
 def _dropped_out(values: Tensor, hashed: Tensor, p: float) -> Tensor:
     if p == 1:
         return torch.zeros_like(values)
-    if values.device.type == "cpu" and values.dtype in _DTYPES and (library := _library()) is not None:
-        return _by_library(library, values.contiguous(), hashed, p)
+    compilable = values.device.type == "cpu" and values.dtype in _DTYPES and holds_its_numbers(values)
+    if compilable and (library := _library()) is not None:
+        return _by_library(library, values.resolve_neg().contiguous(), hashed.contiguous(), p)
     return values.masked_fill(dropped(hashed, values.shape, p), 0.0) * (1 / (1 - p))
 
 
@@ -96,7 +98,7 @@ def _by_library(library: ctypes.CDLL, values: Tensor, hashed: Tensor, p: float) 
     out = torch.empty_like(values)
     sizes = (values.shape[0] // len(hashed), *values.shape[1:])
     getattr(library, f"drop_{_DTYPES[values.dtype]}")(
-        *(values.data_ptr(), out.data_ptr(), hashed.data_ptr(), len(hashed)),
+        *(pointer(values, values.dtype), pointer(out, values.dtype), pointer(hashed, torch.int32), len(hashed)),
         *((ctypes.c_int64 * len(sizes))(*sizes), len(sizes), _signed_bound(p) + 2**31, 1 / (1 - p)),
         compiled.threads(values.numel(), _VALUES_A_THREAD),
     )

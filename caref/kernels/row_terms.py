@@ -13,10 +13,10 @@ from types import ModuleType
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from caref.kernels import row_terms_chunked, row_terms_cpu
 from caref.kernels.compiled import CannotCompile
+from caref.kernels.once import not_twice
 
 TERMS = ("ce", "uniform", "entropy", "kl", "sced")
 
@@ -39,10 +39,15 @@ def row_terms(
         labels: (N,) int64, in [0, V) or `ignore_index`.
         alpha, beta: SCED's exponents; without them its row is 0.
         backend: the module that computes it; by default the fastest that works here.
+
+    Raises:
+        TypeError: another dtype, or logits and labels on two devices.
     """
+    _check(logits, labels)
     if backend is None:
         backend = backend_for(logits.device.type, alpha, beta)
-    return _RowTerms.apply(logits.contiguous(), labels.contiguous(), alpha, beta, ignore_index, backend)
+    logits, labels = (tensor.resolve_neg().contiguous() for tensor in (logits, labels))
+    return _RowTerms.apply(logits, labels, alpha, beta, ignore_index, backend)
 
 
 def linear_row_terms(
@@ -59,9 +64,24 @@ def linear_row_terms(
         hidden: (N, D), float32 or bfloat16: the last hidden states, scaled as the model scales them.
         weight: (V, D), the output matrix, in the same dtype.
         labels: (N,) int64.
+
+    Raises:
+        TypeError: as `row_terms` does.
     """
+    _check(hidden, labels)
     backend = backend_for(hidden.device.type, alpha, beta)
     return _LinearRowTerms.apply(hidden, weight, labels.contiguous(), alpha, beta, ignore_index, backend)
+
+
+def _check(numbers: Tensor, labels: Tensor) -> None:
+    if numbers.dtype not in (torch.float32, torch.bfloat16) or labels.dtype != torch.int64:
+        raise TypeError(
+            f"expected float32 or bfloat16 and int64 labels, but got {numbers.dtype} and {labels.dtype}".replace(
+                "torch.", ""
+            )
+        )
+    if numbers.device != labels.device:
+        raise TypeError(f"expected all tensors on one device, but labels are on {labels.device}, not {numbers.device}")
 
 
 @cache
@@ -92,17 +112,16 @@ class _RowTerms(torch.autograd.Function):
         return values
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad_values):
         logits, labels, state = ctx.saved_tensors
         grad = ctx.backend.backward(logits, labels, *ctx.settings, state, grad_values.contiguous())
-        return grad, None, None, None, None, None
+        return not_twice(grad, logits), None, None, None, None, None
 
 
 class _LinearRowTerms(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, labels, alpha, beta, ignore_index, backend):
-        values = torch.zeros(len(TERMS), len(labels), device=hidden.device)
+        values = torch.zeros(len(TERMS), len(labels), dtype=torch.float32, device=hidden.device)
         chunks = (labels != ignore_index).nonzero().squeeze(-1).split(max(1, _LOGITS_HELD // len(weight)))
         states = []
         for rows in chunks:
@@ -114,7 +133,6 @@ class _LinearRowTerms(torch.autograd.Function):
         return values
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad_values):
         hidden, weight, labels, *kept = ctx.saved_tensors
         chunks, states = kept[: len(kept) // 2], kept[len(kept) // 2 :]
@@ -130,5 +148,7 @@ class _LinearRowTerms(torch.autograd.Function):
             if needs_weight:
                 grad_weight += grad.T @ hidden[rows]
         if needs_weight:
-            grad_weight = grad_weight.to(weight.dtype)
+            grad_weight = not_twice(grad_weight.to(weight.dtype), hidden, weight)
+        if needs_hidden:
+            grad_hidden = not_twice(grad_hidden, hidden, weight)
         return grad_hidden, grad_weight, None, None, None, None, None

@@ -22,7 +22,7 @@ def forward(
         labels: (N,), int64, in [0, V) or `ignore_index`.
         alpha, beta: SCED's exponents, None to leave it out.
     """
-    values = torch.zeros(5, len(labels), device=logits.device)
+    values = torch.zeros(5, len(labels), dtype=torch.float32, device=logits.device)
     state = torch.zeros(8, len(labels), dtype=torch.float64, device=logits.device)
     for rows in _chunks(logits, labels, ignore_index):
         values[:, rows], state[:, rows] = _forward(logits[rows], labels[rows], alpha, beta)

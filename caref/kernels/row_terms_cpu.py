@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from caref.kernels import compiled
+from caref.kernels.pointers import pointer
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 _LOGITS_A_THREAD = 200_000
@@ -39,11 +40,12 @@ def forward(
     """
     library = _library(*_kinds(alpha, beta))
     rows, size = logits.shape
-    values = torch.zeros(5, rows)
-    state = torch.empty(rows, library.row_bytes(), dtype=torch.uint8)
+    values = torch.zeros(5, rows, dtype=torch.float32, device=logits.device)
+    state = torch.empty(rows, library.row_bytes(), dtype=torch.uint8, device=logits.device)
     getattr(library, f"forward_{_DTYPES[logits.dtype]}")(
-        *(logits.data_ptr(), labels.data_ptr(), rows, size, ignore_index, alpha or 0.0, beta or 0.0),
-        *(values.data_ptr(), state.data_ptr(), _threads(logits)),
+        *(pointer(logits, *_DTYPES), pointer(labels, torch.int64), rows, size, ignore_index),
+        *(alpha or 0.0, beta or 0.0),
+        *(pointer(values, torch.float32), pointer(state, torch.uint8), _threads(logits)),
     )
     return values, state
 
@@ -62,8 +64,10 @@ def backward(
     rows, size = logits.shape
     grad = torch.empty_like(logits)
     getattr(library, f"backward_{_DTYPES[logits.dtype]}")(
-        *(logits.data_ptr(), labels.data_ptr(), rows, size, ignore_index, alpha or 0.0, beta or 0.0),
-        *(state.data_ptr(), grad_values.data_ptr(), grad.data_ptr(), _threads(logits)),
+        *(pointer(logits, *_DTYPES), pointer(labels, torch.int64), rows, size, ignore_index),
+        *(alpha or 0.0, beta or 0.0),
+        *(pointer(state, torch.uint8), pointer(grad_values, torch.float32), pointer(grad, *_DTYPES)),
+        _threads(logits),
     )
     return grad
 

@@ -25,7 +25,7 @@ def forward(
         alpha, beta: SCED's exponents, None to leave it out.
     """
     rows, size = logits.shape
-    values = torch.zeros(5, rows, device=logits.device)
+    values = torch.zeros(5, rows, dtype=torch.float32, device=logits.device)
     state = torch.empty(_STATE, rows, dtype=torch.float64, device=logits.device)
     _forward[(rows,)](
         *(logits, labels, values, state, rows, size, ignore_index),

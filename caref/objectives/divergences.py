@@ -10,7 +10,8 @@ import math
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from caref.kernels.once import not_twice
 
 
 def log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,7 +44,6 @@ class _LogProbabilities(torch.autograd.Function):
         return log_p, log_q
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad_p: Tensor, grad_q: Tensor) -> Tensor:
         log_p, log_q, top = ctx.saved_tensors
         p = log_p.exp()
@@ -61,7 +61,7 @@ class _LogProbabilities(torch.autograd.Function):
         share_of_rest = torch.exp(log_p - log_q.gather(-1, top))
         grad = grad + p * (others - odds - grad_q) + grad_q_top * p_top * share_of_rest
         at_top = at_top + p_top * (others - grad_q_top)
-        return grad.scatter(-1, top, at_top)
+        return not_twice(grad.scatter(-1, top, at_top), log_p, log_q)
 
 
 def entropy(log_p: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from caref.errors import UserError
 from caref.objectives import terms as known
+from caref.objectives.per_token import class_indices
 from caref.objectives.reduction import Term, Terms, reduce
 from caref.objectives.terms.sced import Sced
 
@@ -55,6 +56,7 @@ class Objective:
             ValueError: no target token in the batch or in one of its groups; shapes that do not fit; a label
                 outside the vocabulary.
         """
+        labels = class_indices(labels)
         terms = self.definition(output, labels, self.ignore_index)
         return reduce(terms, labels, answer_labels, ignore_index=self.ignore_index, groups=groups)
 
@@ -141,14 +143,17 @@ class CarefLoss(nn.Module):
         """The loss of one batch.
 
         Args:
-            logits: (..., V), float64, float32 or bfloat16 (computed in float32), aligned with the labels.
-            labels: (...) int64.
+            logits: (..., V), float64, float32 or narrower (computed in float32), aligned with the labels.
+            labels: (...) int64, or narrower whole numbers.
             count: how many target positions the means are over, where the batch is part of a larger one
-                (gradient accumulation); by default those of the batch.
+                (gradient accumulation); by default those of the batch. A part without a target then adds 0.
 
         Raises:
-            ValueError: the batch has no target token; shapes that do not fit; a label outside the vocabulary.
+            ValueError: the batch has no target token; `count` is not above 0; shapes that do not fit; a label
+                outside the vocabulary.
+            TypeError: logits that are no floating numbers, labels that are no whole ones, two devices.
         """
+        labels = class_indices(labels)
         terms = self.definition(SimpleNamespace(logits=logits), labels, self.ignore_index)
         reduced = reduce(terms, labels, ignore_index=self.ignore_index, count=count)
         return CarefTerms(reduced.loss, reduced.named)
@@ -160,12 +165,17 @@ class CarefLoss(nn.Module):
         predict the label of the next, and are shifted here. With gradient accumulation the mean is over the
         target tokens of all accumulated batches, as the Trainer counts them.
 
+        Raises:
+            ValueError: this loss ignores another label than the Trainer, which counts all but -100.
+
         The Trainer keeps the labels from the model, so an encoder-decoder needs its decoder_input_ids from
         the collator: `DataCollatorForSeq2Seq(tokenizer, model=model)`.
 
         Example:
             Trainer(model, args, ..., compute_loss_func=CarefLoss().for_trainer(model))
         """
+        if self.ignore_index != -100:
+            raise ValueError(f"ignore_index={self.ignore_index}: a Trainer counts every label but -100; mark with -100")
         shifts = not model.config.is_encoder_decoder
 
         def compute_loss(outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:

@@ -46,15 +46,19 @@ def reduce(
         answer_labels: the same with all but the answer ignored; given when only the answer is supervised.
         groups: the batch is this many equal groups of examples, one after the other, each with means of its
             own; loss and named values are then (groups,) instead of scalars.
-        count: divide by this count instead, for batches that are parts of a larger one.
+        count: divide by this count instead, for batches that are parts of a larger one; a part may be empty.
 
     Raises:
-        ValueError: nothing to predict in the batch (or in one of its groups), where a mean would be NaN.
+        ValueError: nothing to predict in the batch (or in one of its groups), where a mean would be NaN; a count that
+            is not above 0.
     """
     counted = labels != ignore_index
     answered = counted if answer_labels is None else answer_labels != ignore_index
     totals = {True: _total(answered, groups), False: _total(counted, groups)}
-    if not torch.stack([totals[True], totals[False]]).all():
+    if count is not None:
+        if not count > 0:
+            raise ValueError(f"count={count}: must be above 0, the target tokens of the whole batch")
+    elif not torch.stack([totals[True], totals[False]]).all():
         raise ValueError("the batch has no target token: every label is ignored, so no mean exists")
 
     loss, named = 0.0, {}

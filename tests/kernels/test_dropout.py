@@ -32,6 +32,7 @@ def test_the_gradient_is_dropped_where_the_value_was():
     values = torch.randn(4, 9, 11, dtype=torch.float64, requires_grad=True)
     hashed = first(7004)
     assert torch.autograd.gradcheck(lambda x: masks.drop(x, hashed, 0.3), values)
+    assert torch.autograd.gradgradcheck(lambda x: masks.drop(x, hashed, 0.3) ** 2, values)
 
 
 def test_padding_moves_no_mask():

@@ -125,7 +125,7 @@ def test_a_row_that_is_no_distribution_is_nan_and_not_a_number_that_looks_right(
 def test_triton_compiles_for_gpus_that_are_not_here():
     triton()
     code = (
-        "from caref.objectives import row_terms_triton as kernels\n"
+        "from caref.kernels import row_terms_triton as kernels\n"
         "from triton.backends.compiler import GPUTarget\n"
         "from triton.compiler import ASTSource, compile\n"
         "types = dict(logits='*bf16', labels='*i64', values='*fp32', state='*fp64', by='*fp32', grad='*bf16')\n"

@@ -54,7 +54,7 @@ def tiny_llama():
     return model, collate
 
 
-def train(build_model, folder, **arguments):
+def train(build_model, folder, examples=None, **arguments):
     from transformers import Trainer, TrainingArguments
 
     torch.manual_seed(0)
@@ -73,7 +73,7 @@ def train(build_model, folder, **arguments):
             lr_scheduler_type="constant",
             **arguments,
         ),
-        train_dataset=Sequences(),
+        train_dataset=examples or Sequences(),
         data_collator=collate,
         compute_loss_func=CarefLoss().for_trainer(model),
     )
@@ -114,3 +114,29 @@ def test_accumulated_gradients_equal_one_large_batch(build_model, tmp_path):
     assert part_losses == pytest.approx(large_losses, rel=1e-4)
     for (name, ours), theirs in zip(parts.named_parameters(), large.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6, msg=name)
+
+
+class Untargeted(Sequences):
+    """The same, and half of the examples have no target."""
+
+    def __getitem__(self, index):
+        words = super().__getitem__(index)["words"]
+        return {"words": torch.zeros_like(words) if index % 2 else words}
+
+
+@pytest.mark.parametrize("build_model", [tiny_t5, tiny_llama])
+def test_a_part_of_a_step_without_a_target_adds_nothing_to_it(build_model, tmp_path):
+    steps = {"max_steps": 2, "learning_rate": 0.1, "optim": "sgd"}
+    large, losses = train(build_model, tmp_path, Untargeted(), per_device_train_batch_size=8, **steps)
+    parts, part_losses = train(
+        build_model, tmp_path, Untargeted(), per_device_train_batch_size=1, gradient_accumulation_steps=8, **steps
+    )
+    assert part_losses == pytest.approx(losses, rel=1e-4)
+    for ours, theirs in zip(parts.parameters(), large.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_a_label_that_the_trainer_would_count_is_not_ignored():
+    model, _ = tiny_t5()
+    with pytest.raises(ValueError, match="ignore_index=-1: a Trainer counts every label but -100"):
+        CarefLoss(ignore_index=-1).for_trainer(model)
