@@ -14,10 +14,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from caref.config import schema
+from caref import composition
 from caref.errors import UserError, reported
 
-schema.register()
+composition.register()
 
 
 @hydra.main(config_path=str(Path(__file__).parent / "conf"), config_name="config", version_base="1.3")
@@ -41,7 +41,7 @@ def _told(error: Exception) -> str:
         return f"{group}={choice}: there is no such choice; choose one of {', '.join(error.options)}"
     told = " ".join(str(error).split())
     if unknown := re.search(r"Could not override '([^']+)'", told):
-        known = schema.known_keys()
+        known = composition.known_keys()
         close = difflib.get_close_matches(unknown[1], known, n=1)
         return f"{unknown[1]}: there is no such key; " + (f"did you mean {close[0]}?" if close else "see run.py --help")
     return told

@@ -20,7 +20,7 @@ from figures import Figure, Ran, run, told
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from caref.config import schema
+from caref import composition
 from caref.data.prompts import text
 from caref.models.wheels import resolve
 from caref.results import store
@@ -58,7 +58,7 @@ def compare(asked: argparse.Namespace, folder: Path, data: tuple[str, ...], leas
         f"dataset.eval_size={asked.eval_size}",
         "evaluation.max_new_tokens=32",
     ]
-    schema.register()
+    composition.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         job = compose("config", [*line, f"results_dir={folder / 'results-1'}"])
     planned = jobs.plan(job)
@@ -106,7 +106,8 @@ def run_py(line: list[str], results: Path) -> Ran:
 def described(job: DictConfig, planned: jobs.Plan, folder: Path) -> list[Path]:
     """What conventional.py needs of every split, as files; the model's weights are saved beside them."""
     from caref import training
-    from caref.models import backbones, variants
+    from caref.models import backbones
+    from caref.models.method import build
 
     total = training.steps(job.dataset.train_size, job.train.batch_size, job.train.epochs)
     backbone = backbones.load(job.model)
@@ -120,7 +121,7 @@ def described(job: DictConfig, planned: jobs.Plan, folder: Path) -> list[Path]:
             "seed": split.seed,
             "model": str(folder / "model"),
             "scratch": str(folder / "scratch"),
-            "trained": variants.parameters(backbone.model, job.peft),
+            "trained": build(job.peft).parameters(backbone.model),
             "train": [(pair.source, pair.target) for pair in pairs],
             "evaluation": [
                 (text(job.dataset.name, example).source, example.answer, example.explanations)

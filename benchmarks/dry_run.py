@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from figures import Figure, run, told
 from hydra import compose, initialize_config_dir
 
-from caref.config import schema
+from caref import composition
 from caref.results import store
 from caref.running import jobs
 
@@ -73,7 +73,7 @@ def main() -> None:
     grid = {"peft": PEFTS, "dataset": DATASETS, "reg.alpha": ALPHAS, "reg.beta": BETAS}
     choices = [f"{key}={','.join(map(str, values))}" for key, values in grid.items()]
     cells = math.prod(map(len, grid.values()))
-    schema.register()
+    composition.register()
     memory = Path("/dev/shm")  # where there is one, so that the dry run is measured and not the disk
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as temporary:
         root = (folder or Path(temporary) / "results").absolute()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from caref.config import schema
+from caref import composition
 from caref.data.splits import Split
 from caref.running import jobs
 from caref.running.workbench import Workbench
@@ -68,7 +68,7 @@ def main() -> None:
 
 def made_ready(asked: argparse.Namespace) -> tuple[Workbench, list[Split]]:
     line = [f"model={asked.model}", f"peft={asked.peft}", "dataset=esnli", "source=demo", "bertscore=minilm"]
-    schema.register()
+    composition.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         job = compose("config", [*line, "train.epochs=1", "train.precision=fp32", "dry_run=true"])
     planned = jobs.plan(job)

@@ -22,7 +22,7 @@ from pathlib import Path
 from figures import Figure, run, told
 from hydra import compose, initialize_config_dir
 
-from caref.config import schema
+from caref import composition
 from caref.data.splits import Split
 from caref.running import jobs
 from caref.running.progress import Progress
@@ -108,7 +108,7 @@ def made_ready(asked: argparse.Namespace, defaults: dict, peft: str) -> tuple[Wo
         "evaluation.max_new_tokens=32",
         "dry_run=true",  # nothing is kept, no folder is looked at
     ]
-    schema.register()
+    composition.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         job = compose("config", line)
     planned = jobs.plan(job)

@@ -24,31 +24,40 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from figures import Figure, run, told
 
 from caref.config import schema
+from caref.models.methods.adalora import AdaLora
+from caref.models.methods.decoder import Decoder
+from caref.models.methods.full import Full
+from caref.models.methods.ia3 import Ia3
+from caref.models.methods.lora import Lora
+from caref.models.methods.prefix import Prefix
+from caref.models.methods.projections import Projections
+from caref.objectives.terms.cross_entropy import CrossEntropy
+from caref.objectives.terms.sced import Sced
 from caref.results import store
 
 SPLITS = 60
 DATASETS = {"cos_e": (84.6, 74.4), "ecqa": (88.9, 80.3), "comve": (94.2, 87.3), "esnli": (88.5, 82.0)}
 GRID = list(itertools.product((1.0, 1.5, 2.0, 2.5), (0.0, 0.5, 1.0, 2.0)))  # alpha, beta
 PEFTS = {  # with the share of parameters that each trains, percent
-    "base": (schema.Full(), 100.0),
-    "dec": (schema.Decoder(), 52.23),
-    "aqkv": (schema.Projections(projections=["q", "k", "v"]), 19.28),
-    "laq": (schema.Projections(norms=True), 6.44),
-    "aq": (schema.Projections(), 6.43),
-    "lora_r4": (schema.Lora(), 0.58),
-    "lora_r128": (schema.Lora(r=128, alpha=256.0), 15.74),
-    "dora_r4": (schema.Lora(dora=True), 0.62),
-    "adalora": (schema.AdaLora(), 4.46),
-    "ia3": (schema.Ia3(), 0.05),
-    "prefix": (schema.Prefix(), 0.13),
+    "base": (Full(), 100.0),
+    "dec": (Decoder(), 52.23),
+    "aqkv": (Projections(projections=["q", "k", "v"]), 19.28),
+    "laq": (Projections(norms=True), 6.44),
+    "aq": (Projections(), 6.43),
+    "lora_r4": (Lora(), 0.58),
+    "lora_r128": (Lora(r=128, alpha=256.0), 15.74),
+    "dora_r4": (Lora(dora=True), 0.62),
+    "adalora": (AdaLora(), 4.46),
+    "ia3": (Ia3(), 0.05),
+    "prefix": (Prefix(), 0.13),
 }
 UNREGULARISED = ("base", "aq", "adalora", "lora_r128", "lora_r4")  # what Table 1 has without the regulariser
 
 
 def configurations() -> Iterator[tuple[str, dict]]:
     """Each cell's signature and configuration: eleven ways to train, the alpha x beta grid, four datasets."""
-    regularised = [(peft, schema.Sced(name="sced", alpha=alpha, beta=beta)) for peft in PEFTS for alpha, beta in GRID]
-    plain = [(peft, schema.NoReg(name="none")) for peft in UNREGULARISED]
+    regularised = [(peft, Sced(name="sced", alpha=alpha, beta=beta)) for peft in PEFTS for alpha, beta in GRID]
+    plain = [(peft, CrossEntropy(name="none")) for peft in UNREGULARISED]
     for number, ((peft, reg), dataset) in enumerate(itertools.product(regularised + plain, DATASETS)):
         yield f"{number:012x}", _configuration(peft, reg, dataset)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caref import composition
 from caref.config import schema
 from caref.errors import UserError, reported
 
@@ -56,7 +57,7 @@ def composed(model: str, pefts: Sequence[str] | None = None) -> tuple["Model", d
     if unknown:
         raise UserError(f"--peft {unknown[0]}: must be some of {', '.join(known)}")
     chosen = [choice for choice in known if pefts is None or choice in pefts]
-    schema.register()
+    composition.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         of_choice = {choice: compose(f"peft/{choice}").peft for choice in chosen}
         named = compose("config", [f"model={model}"]).model if model in choices("model") else None

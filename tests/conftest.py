@@ -10,10 +10,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from caref.config import schema
+from caref import composition
 
 ROOT = Path(__file__).parents[1]
-schema.register()
+composition.register()
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # its kernels run without a GPU too; read when triton is first imported
 

@@ -1,4 +1,4 @@
-"""What the values of a job must be.
+"""What the values of a job must be. What a kind of peft or reg asks of its parameters is said in its own file.
 
 Imports neither torch nor transformers, so that a bad command is refused before anything heavy is loaded.
 """
@@ -6,17 +6,14 @@ Imports neither torch nor transformers, so that a bad command is refused before 
 import math
 from collections.abc import Iterator, Mapping
 
-from omegaconf import MISSING
+from omegaconf import DictConfig, OmegaConf
 
+from caref.config.kinds import checked
+from caref.config.schema import MISSING, plain
 from caref.errors import UserError
 
 # What a value must be, by key. A key that the job at hand does not have is passed over.
 _AT_LEAST = {
-    "reg.beta": 0,
-    "reg.lambda_sced": 0,
-    "reg.lambda_kl": 0,
-    "reg.lambda_entropy": 0,
-    "reg.smoothing": 0,
     "train.epochs": 1,
     "train.batch_size": 1,
     "train.warmup_steps": 0,
@@ -25,24 +22,14 @@ _AT_LEAST = {
     "evaluation.max_new_tokens": 1,
     "dataset.train_size": 1,
     "dataset.eval_size": 1,
-    "peft.r": 1,
-    "peft.init_r": 1,
-    "peft.target_r": 1,
-    "peft.interval": 1,
-    "peft.tokens": 1,
-    "peft.dropout": 0,
-    "peft.warmup": 0,
-    "peft.settle": 0,
-    "peft.orthogonality": 0,
     "model.dropout": 0,
     "bertscore.layer": 1,
 }
-_ABOVE = {"train.lr": 0, "train.max_grad_norm": 0, "peft.alpha": 0}
-_BELOW = {"reg.smoothing": 1, "peft.dropout": 1, "model.dropout": 1}
+_ABOVE = {"train.lr": 0, "train.max_grad_norm": 0}
+_BELOW = {"model.dropout": 1}
 _ONE_OF = {
     "train.precision": ("auto", "bf16", "fp32"),
     "train.supervise": ("joint", "answer"),
-    "peft.scope": ("self", "decoder"),
     "source.name": ("auto", "files", "hub", "demo"),
     "dataset.train_split": ("train", "validation", "test"),
     "dataset.eval_split": ("train", "validation", "test"),
@@ -56,20 +43,24 @@ _RULES = (
 )
 
 
-def validate(job: Mapping) -> None:
-    """Refuse a job that cannot be run as it is written, before anything heavy is loaded.
+def validate(job: DictConfig) -> dict:
+    """A job's values as `schema.plain` gives them; one that cannot be run as it is written is refused.
 
     Args:
-        job: as `schema.plain` gives it.
+        job: as `conf/` composes it: its peft and reg know what kind they are.
 
     Raises:
         UserError: one line that names the key, its value and what it may be.
     """
-    values = dict(_flat(job))
+    nested = plain(job)
+    values = dict(_flat(nested))
     if missing := sorted(key for key, value in values.items() if value == MISSING):
         raise UserError(f"{missing[0]} has no value; give it one")
+    for part in ("peft", "reg"):
+        checked(OmegaConf.get_type(job, part), part, nested[part])
     for key, mend in _amiss(values):
         raise UserError(f"{key}={values[key]}: {mend}")
+    return nested
 
 
 def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -82,15 +73,6 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             unbounded = isinstance(value, float) and not math.isfinite(value)
             if value is not None and (unbounded or not holds(value, bound)):
                 yield key, mend.format(_listed(bound))
-    if values["reg.term"] == "sced" and not 1 <= values["reg.alpha"] < math.inf:
-        yield "reg.alpha", "must be at least 1, where SCED's gradient is bounded"
-    if values["reg.term"] == "entmax" and not 1.001 <= values["reg.alpha"] < math.inf:
-        yield "reg.alpha", "must be at least 1.001; reg=none is alpha 1, the softmax"
-    if values["peft.method"] == "adalora":
-        if values["peft.target_r"] > values["peft.init_r"]:
-            yield "peft.target_r", f"must be at most peft.init_r, {values['peft.init_r']}"
-        if not values["peft.warmup"] + values["peft.settle"] < 1:
-            yield "peft.warmup", "with peft.settle it must stay below 1, the whole run"
     if values["pack"] != "auto" and (type(values["pack"]) is not int or values["pack"] < 1):
         yield "pack", "must be auto or a whole number of splits, at least 1"
     if values["source.name"] == "demo" and values["source.root"] is not None:

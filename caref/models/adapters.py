@@ -1,8 +1,7 @@
-"""Adapters beside a model's own parameters, by PEFT: LoRA, DoRA, AdaLoRA, (IA)^3 and prefix tuning."""
+"""Adapters beside a model's own parameters, by PEFT: put on, saved, read back."""
 
-import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,34 +9,31 @@ from typing import TYPE_CHECKING
 import torch
 
 from caref.errors import UserError
-from caref.models import variants
 
 if TYPE_CHECKING:
-    from peft import PeftConfig, PeftModel
+    from peft import PeftModel
     from transformers import PreTrainedModel
 
-    from caref.config.schema import Peft
+    from caref.models.method import Adapter
 
 
-def wrapped(model: "PreTrainedModel", peft: "Peft", seed: int, total_steps: int) -> "PeftModel":
+def wrapped(model: "PreTrainedModel", method: "Adapter", seed: int, total_steps: int) -> "PeftModel":
     """The model with an adapter on it, initialised from `seed` alone; the global random state is left as it was.
 
     Args:
         total_steps: optimiser steps of the run, which AdaLoRA's schedule is laid out over.
 
     Raises:
-        UserError: if PEFT cannot do this method on this family, or the method's options contradict each other.
+        UserError: if PEFT cannot do this method on this family.
     """
     from peft import get_peft_model
 
-    if peft.method not in _CONFIGURATIONS:
-        raise UserError(f"peft.method={peft.method}: must be one of {', '.join((*variants.METHODS, *_CONFIGURATIONS))}")
     with torch.random.fork_rng(devices=[]), _peft_quiet():
         torch.default_generator.manual_seed(seed)
         try:
-            adapted = get_peft_model(model, _CONFIGURATIONS[peft.method](model, peft, total_steps))
+            adapted = get_peft_model(model, method.configuration(model, total_steps))
         except ValueError as error:
-            raise UserError(f"peft ({peft.name}): PEFT refuses {model.config.model_type}: {error}") from None
+            raise UserError(f"peft ({method.name}): PEFT refuses {model.config.model_type}: {error}") from None
     for name, parameter in adapted.named_parameters():
         if ".ranknum." in name:  # a constant of AdaLoRA's, which PEFT leaves trainable on a bfloat16 model
             parameter.requires_grad_(False)
@@ -77,114 +73,6 @@ def save(adapted: "PeftModel", folder: Path | str) -> None:
         adapted.save_pretrained(str(folder), save_embedding_layers=False)
 
 
-def orthogonality(adapted: "PeftModel") -> torch.Tensor:
-    """AdaLoRA's regulariser: the mean over all its A and B of ||A A' - I||_F and ||B' B - I||_F, times its weight.
-
-    PEFT adds it only to a loss that the model computes itself. Zhang et al. 2023, equation 4, with the mean over the
-    matrices (and no square) as PEFT has it.
-    """
-    weight = adapted.active_peft_config.orth_reg_weight
-    deviations = []
-    with torch.autocast(adapted.device.type, enabled=False):
-        for name, parameter in adapted.named_parameters():
-            if "lora_A" in name or "lora_B" in name:
-                gram = parameter @ parameter.T if "lora_A" in name else parameter.T @ parameter
-                deviations.append(torch.linalg.matrix_norm(gram - torch.eye(len(gram), device=gram.device)))
-        return weight * torch.stack(deviations).mean()
-
-
-def _lora(model: "PreTrainedModel", peft: "Peft", total_steps: int) -> "PeftConfig":
-    from peft import LoraConfig
-
-    return LoraConfig(**_on_linears(model, peft), r=peft.r, use_dora=peft.dora)
-
-
-def _adalora(model: "PreTrainedModel", peft: "Peft", total_steps: int) -> "PeftConfig":
-    from peft import AdaLoraConfig
-
-    if peft.target_r >= peft.init_r:
-        raise UserError(
-            f"peft.target_r={peft.target_r}: must be below peft.init_r={peft.init_r}, from which ranks fall"
-        )
-    if peft.warmup + peft.settle >= 1:
-        raise UserError(
-            f"peft.warmup={peft.warmup}: with peft.settle={peft.settle} it leaves no step for ranks to fall"
-        )
-    settle = int(peft.settle * total_steps)
-    if total_steps - settle < 2:  # importance has to be measured on a step before the last fall
-        raise UserError(
-            f"peft ({peft.name}): a run of {total_steps} steps is too short for ranks to fall before "
-            f"peft.settle={peft.settle} of it; raise train.epochs"
-        )
-    return AdaLoraConfig(
-        **_on_linears(model, peft),
-        init_r=peft.init_r,
-        target_r=peft.target_r,
-        total_step=total_steps,
-        tinit=int(peft.warmup * total_steps),  # rounded down, as `settle` is, so that the two leave a step between them
-        tfinal=settle,
-        deltaT=peft.interval,
-        orth_reg_weight=peft.orthogonality,
-    )
-
-
-def _ia3(model: "PreTrainedModel", peft: "Peft", total_steps: int) -> "PeftConfig":
-    from peft import IA3Config
-    from peft.utils import (
-        TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING,
-        TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING,
-    )
-
-    family = model.config.model_type
-    if family not in TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING:
-        raise UserError(f"peft ({peft.name}): PEFT does not know which modules of {family} to rescale")
-    return IA3Config(
-        task_type=_task(model),
-        target_modules=TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING[family],
-        feedforward_modules=TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING[family],
-        fan_in_fan_out=_has_conv1d(model),
-    )
-
-
-def _prefix(model: "PreTrainedModel", peft: "Peft", total_steps: int) -> "PeftConfig":
-    from peft import PrefixTuningConfig
-
-    config = model.config
-    shape = {}
-    if "past_key_values" not in inspect.signature(model.forward).parameters:
-        raise UserError(f"peft ({peft.name}): {config.model_type} keeps no keys and values for a prefix to precede")
-    if config.is_encoder_decoder:
-        # PEFT would size the prefix by the encoder, and by d_model where T5 has num_heads * d_kv.
-        try:
-            layers = _first(config, "decoder_layers", "num_decoder_layers")
-            heads = _first(config, "decoder_attention_heads", "num_decoder_attention_heads", "num_heads")
-        except AttributeError:
-            raise UserError(f"peft ({peft.name}): the decoder of {config.model_type} does not say its shape") from None
-        width = heads * config.d_kv if hasattr(config, "d_kv") else config.d_model
-        shape = {"num_layers": layers, "num_attention_heads": heads, "token_dim": width}
-    return PrefixTuningConfig(
-        task_type=_task(model), num_virtual_tokens=peft.tokens, num_transformer_submodules=1, **shape
-    )
-
-
-_CONFIGURATIONS: dict[str, Callable[["PreTrainedModel", "Peft", int], "PeftConfig"]] = {
-    "lora": _lora,
-    "adalora": _adalora,
-    "ia3": _ia3,
-    "prefix": _prefix,
-}
-
-
-def _on_linears(model: "PreTrainedModel", peft: "Peft") -> dict:
-    return {
-        "task_type": _task(model),
-        "target_modules": variants.linears(model),
-        "lora_alpha": peft.alpha,
-        "lora_dropout": peft.dropout,
-        "fan_in_fan_out": _has_conv1d(model),
-    }
-
-
 def _with_room_for_cross_attention(adapted: "PeftModel") -> "PeftModel":
     # PEFT 0.21 makes an encoder-decoder's prefix by repeating it for two submodules, then drops the half that falls to
     # cross-attention: of an even number of layers half the prefix is never used, and layers share the rest. Made for
@@ -206,21 +94,3 @@ def _peft_quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*LoRA tensor.* have invalid shape")
         warnings.filterwarnings("ignore", message="The following rank_pattern keys did not match")
         yield
-
-
-def _task(model: "PreTrainedModel") -> str:
-    return "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
-
-
-def _has_conv1d(model: "PreTrainedModel") -> bool:
-    from transformers.pytorch_utils import Conv1D
-
-    return any(isinstance(module, Conv1D) for module in model.modules())
-
-
-def _first(config, *names: str) -> int:
-    """The first of these that the configuration holds."""
-    for name in names:
-        if hasattr(config, name):
-            return getattr(config, name)
-    raise AttributeError(names)

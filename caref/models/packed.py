@@ -17,19 +17,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from caref.models.backbones import Backbone
+from caref.models.method import build
 from caref.models.trained import Counts, TrainedPart, trained_part
 
 if TYPE_CHECKING:
     from caref.config.schema import Peft
 
-# Embeddings are read by tokens, ranks are given away by one split's own gradients, prefixes and magnitudes reach over
-# more than one module.
-_ALONE = {
-    "full": "every weight would be held once a split",
-    "decoder": "every weight of the decoder would be held once a split",
-    "adalora": "each split allocates its ranks by itself",
-    "prefix": "a prefix lies in the cache, not in a module",
-}
 _RANDOM_DEPTH = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
 
 
@@ -37,9 +30,7 @@ def why_alone(backbone: Backbone, peft: "Peft") -> str | None:
     """Why the splits of a variant have to be trained one by one; None where they can be packed."""
     if any(getattr(backbone.model.config, key, 0) for key in _RANDOM_DEPTH):
         return "the model drops whole layers at random, all rows of a batch at once"
-    if getattr(peft, "dora", False):
-        return "a magnitude is taken over the base weight and the update together"
-    return _ALONE.get(peft.method)
+    return build(peft).why_alone()
 
 
 @dataclass

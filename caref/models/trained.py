@@ -16,8 +16,9 @@ import torch
 from torch import nn
 
 from caref.errors import UserError
-from caref.models import adapters, variants
+from caref.models import adapters
 from caref.models.backbones import Backbone
+from caref.models.method import Adapter, Sparse, build
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -68,6 +69,7 @@ def trained_part(backbone: Backbone, peft: "Peft", seed: int, total_steps: int) 
     """Put the trained part of one split on a backbone; on leaving the backbone is as before, bit for bit.
 
     Args:
+        peft: as `method.build` takes it.
         seed: the split's; adapters are initialised from it alone, so that a split is the same in any company.
         total_steps: optimiser steps of the run, at least 1.
 
@@ -87,12 +89,13 @@ def trained_part(backbone: Backbone, peft: "Peft", seed: int, total_steps: int) 
         ...         part.after_step(step)
         ...         optimizer.zero_grad()
     """
+    method = build(peft)
     with _as_before(backbone.model):
-        if peft.method in variants.METHODS:
-            with _sparse(backbone, peft) as part:
+        if isinstance(method, Sparse):
+            with _sparse(backbone, method) as part:
                 yield part
         else:
-            with _adapter(backbone.model, peft, seed, total_steps) as part:
+            with _adapter(backbone.model, method, seed, total_steps) as part:
                 yield part
 
 
@@ -166,41 +169,40 @@ class AdapterPart:
     model: "PeftModel"
     parameters: list[nn.Parameter]
     counts: Counts
-    adaptive: bool  # AdaLoRA: ranks fall during training
+    method: Adapter
 
     def after_step(self, step: int) -> None:
-        if self.adaptive:
-            self.model.base_model.update_and_allocate(step)
+        self.method.after_step(self.model, step)
 
     def extra_loss(self) -> torch.Tensor | None:
-        return adapters.orthogonality(self.model) if self.adaptive else None
+        return self.method.extra_loss(self.model)
 
     def save(self, folder: Path | str) -> None:
         adapters.save(self.model, folder)
 
 
 @contextmanager
-def _sparse(backbone: Backbone, peft: "Peft") -> Iterator[SparsePart]:
+def _sparse(backbone: Backbone, method: Sparse) -> Iterator[SparsePart]:
     model = backbone.model
     total = sum(parameter.numel() for parameter in model.parameters())
     own = dict(model.named_parameters())
-    fresh = {name: nn.Parameter(_precise(own[name]).clone()) for name in variants.parameters(model, peft)}
+    fresh = {name: nn.Parameter(_precise(own[name]).clone()) for name in method.parameters(model)}
     counts = Counts(sum(parameter.numel() for parameter in fresh.values()), total)
-    description = {"model": backbone.name, "peft": peft.name, "method": peft.method, "trainable": counts.trainable}
+    description = {"model": backbone.name, "peft": method.name, "method": method.method, "trainable": counts.trainable}
     model.requires_grad_(False)
     with _in_place(model, fresh):
         yield SparsePart(model, fresh, counts, description)
 
 
 @contextmanager
-def _adapter(model: "PreTrainedModel", peft: "Peft", seed: int, total_steps: int) -> Iterator[AdapterPart]:
+def _adapter(model: "PreTrainedModel", method: Adapter, seed: int, total_steps: int) -> Iterator[AdapterPart]:
     total = sum(parameter.numel() for parameter in model.parameters())
-    adapted = adapters.wrapped(model, peft, seed, total_steps)
+    adapted = adapters.wrapped(model, method, seed, total_steps)
     try:
         parameters = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
         trainable = sum(parameter.numel() for parameter in parameters)
         counts = Counts(trainable, total + trainable)
-        yield AdapterPart(adapted, parameters, counts, adaptive=peft.method == "adalora")
+        yield AdapterPart(adapted, parameters, counts, method)
     finally:
         _take_off(adapted)
 

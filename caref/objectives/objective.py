@@ -1,31 +1,19 @@
 """What training minimises: an objective by name, and the paper's as a loss of its own."""
 
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor, nn
 
-from caref.errors import UserError
+from caref.config.kinds import kinds, made
+from caref.config.schema import Reg
 from caref.objectives import terms as known
+from caref.objectives.definition import Definition, Predicted
 from caref.objectives.per_token import class_indices
-from caref.objectives.reduction import Term, Terms, reduce
+from caref.objectives.reduction import Terms, reduce
 from caref.objectives.terms.sced import Sced
-
-
-class Definition(Protocol):
-    """One file of `caref.objectives.terms`: a frozen dataclass of parameters that yields its terms.
-
-    needs: what the model's output must hold beside logits, by the names transformers gives them
-        ("attentions", "hidden_states", ...).
-    """
-
-    needs: frozenset[str]
-
-    def __call__(self, output: Any, labels: Tensor, ignore_index: int) -> Mapping[str, Term]: ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +45,7 @@ class Objective:
                 outside the vocabulary.
         """
         labels = class_indices(labels)
-        terms = self.definition(output, labels, self.ignore_index)
+        terms = self.definition.terms(Predicted(output, labels, self.ignore_index))
         return reduce(terms, labels, answer_labels, ignore_index=self.ignore_index, groups=groups)
 
 
@@ -65,22 +53,12 @@ def build(reg: Mapping[str, Any]) -> Objective:
     """The objective that a configuration names.
 
     Args:
-        reg: `term` names a module of `caref.objectives.terms`, whose class is that name in CamelCase; `name`
-            is for tables; every other key is a parameter of it.
+        reg: `term` names a file of `caref.objectives.terms`, `name` is for tables, every other key is its parameter.
 
     Raises:
         UserError: there is no such objective, or a parameter is out of its range.
     """
-    choices = sorted(module.name for module in pkgutil.iter_modules(known.__path__))
-    term = reg["term"]
-    if term not in choices:
-        raise UserError(f"reg.term={term}: there is no such objective; choose one of {', '.join(choices)}")
-    definition = getattr(import_module(f"{known.__name__}.{term}"), term.title().replace("_", ""))
-    parameters = {key: value for key, value in reg.items() if key not in ("name", "term")}
-    try:
-        return Objective(definition(**parameters))
-    except ValueError as error:
-        raise UserError(f"reg.{error}") from error
+    return Objective(made(kinds(known, Reg), "reg.term", reg))
 
 
 class CarefTerms(Terms):
@@ -133,11 +111,15 @@ class CarefLoss(nn.Module):
         ignore_index: int = -100,
     ):
         super().__init__()
-        self.definition = Sced(alpha, beta, lambda_sced, lambda_kl)
+        self.definition = Sced(alpha=alpha, beta=beta, lambda_sced=lambda_sced, lambda_kl=lambda_kl)
         self.ignore_index = ignore_index
 
     def extra_repr(self) -> str:
-        return f"{self.definition}, ignore_index={self.ignore_index}"
+        own = self.definition
+        return (
+            f"alpha={own.alpha}, beta={own.beta}, lambda_sced={own.lambda_sced}, lambda_kl={own.lambda_kl}, "
+            f"ignore_index={self.ignore_index}"
+        )
 
     def forward(self, logits: Tensor, labels: Tensor, count: Tensor | int | None = None) -> CarefTerms:
         """The loss of one batch.
@@ -154,7 +136,7 @@ class CarefLoss(nn.Module):
             TypeError: logits that are no floating numbers, labels that are no whole ones, two devices.
         """
         labels = class_indices(labels)
-        terms = self.definition(SimpleNamespace(logits=logits), labels, self.ignore_index)
+        terms = self.definition.terms(Predicted(SimpleNamespace(logits=logits), labels, self.ignore_index))
         reduced = reduce(terms, labels, ignore_index=self.ignore_index, count=count)
         return CarefTerms(reduced.loss, reduced.named)
 

@@ -6,20 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Term:
-    """One term of an objective, before its mean.
-
-    values: (B, T), one a target position, or (B,), one an example.
-    weight: its factor in the loss; 0 for what is only logged.
-    supervised: whether it is the part that teaches the label. Training on the answer alone counts these terms
-        on the answer's positions only, and every other term on all target positions.
-    """
-
-    values: Tensor
-    weight: float
-    supervised: bool = False
+from caref.objectives.definition import Term
 
 
 @dataclass(frozen=True)

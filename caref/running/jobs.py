@@ -12,7 +12,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from caref.config.schema import plain
 from caref.config.signature import described, signature
 from caref.config.validation import validate
 from caref.data import sources, splits
@@ -64,8 +63,7 @@ def plan(job: DictConfig) -> Plan:
     Raises:
         UserError: where a value, the splits, the data or the results folder cannot be as the job says.
     """
-    values = plain(job)
-    validate(values)
+    values = validate(job)
     indices = splits.parse(job.splits)
     if not job.dry_run:
         store.check_writable(job.results_dir)

@@ -18,7 +18,7 @@ CHOICES = [(group, file.stem) for group in GROUPS for file in sorted((CONF / gro
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_choice_of_every_group_composes_into_a_valid_job(composed, group, choice):
     job = composed(f"{group}={choice}")
-    validate(schema.plain(job))
+    validate(job)
     assert job[group].get("name", job[group].get("model"))
 
 
@@ -61,7 +61,7 @@ def test_the_default_job_is_the_papers(composed):
 )
 def test_a_value_out_of_its_range_is_refused_by_its_key(composed, overrides, told):
     with pytest.raises(UserError) as refusal:
-        validate(schema.plain(composed(*overrides)))
+        validate(composed(*overrides))
     assert told in str(refusal.value)
     assert "\n" not in str(refusal.value)
 

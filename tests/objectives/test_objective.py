@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from caref import CarefLoss
-from caref.config.schema import register
+from caref.composition import register
 from caref.errors import UserError
 from caref.objectives.objective import build
 

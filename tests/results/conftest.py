@@ -8,18 +8,26 @@ import numpy as np
 import pytest
 
 from caref.config import schema
+from caref.models.methods.adalora import AdaLora
+from caref.models.methods.decoder import Decoder
+from caref.models.methods.full import Full
+from caref.models.methods.ia3 import Ia3
+from caref.models.methods.lora import Lora
+from caref.models.methods.projections import Projections
+from caref.objectives.terms.cross_entropy import CrossEntropy
+from caref.objectives.terms.sced import Sced
 from caref.results import paper, store
 
 PEFTS = {
-    "BASE": schema.Full(),
-    "DEC": schema.Decoder(),
-    "AQKV": schema.Projections(projections=["q", "k", "v"]),
-    "LAQ": schema.Projections(norms=True),
-    "AQ": schema.Projections(),
-    "AdaLoRA": schema.AdaLora(),
-    "LoRA-R128": schema.Lora(r=128, alpha=256.0),
-    "LoRA-R4": schema.Lora(),
-    "(IA)3": schema.Ia3(),
+    "BASE": Full(),
+    "DEC": Decoder(),
+    "AQKV": Projections(projections=["q", "k", "v"]),
+    "LAQ": Projections(norms=True),
+    "AQ": Projections(),
+    "AdaLoRA": AdaLora(),
+    "LoRA-R128": Lora(r=128, alpha=256.0),
+    "LoRA-R4": Lora(),
+    "(IA)3": Ia3(),
 }
 PAPERS_MODEL = schema.Model(name="Flan-T5-large", path="google/flan-t5-large")
 TINY = schema.Model(name="tiny T5")
@@ -28,7 +36,7 @@ TINY = schema.Model(name="tiny T5")
 def _configuration(row: str, dataset: str, /, **changes) -> dict:
     """What a cell's config.yaml holds, for a row of Table 1; `changes` are whole parts, by name."""
     peft = PEFTS[row.removeprefix("CAREF-")]
-    reg = schema.Sced(name="SCED") if row.startswith("CAREF-") else schema.NoReg(name="none")
+    reg = Sced(name="SCED") if row.startswith("CAREF-") else CrossEntropy(name="none")
     parts = {
         "model": PAPERS_MODEL,
         "peft": peft,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from caref.config import schema
+from caref.objectives.terms.sced import Sced
 from caref.results import figures, paper
 from caref.results.drawing import Figure
 from caref.results.every_cell import lines
@@ -20,7 +21,7 @@ def grid(make_cell):
     random = np.random.default_rng(0)
     return [
         make_cell(
-            "AQ", "esnli", list(random.normal(80 + alpha - beta, 1, 5)), reg=schema.Sced("SCED", alpha=alpha, beta=beta)
+            "AQ", "esnli", list(random.normal(80 + alpha - beta, 1, 5)), reg=Sced(name="SCED", alpha=alpha, beta=beta)
         )
         for alpha, beta in GRID
     ]
@@ -66,7 +67,7 @@ def test_a_hole_in_the_grid_stays_a_hole(grid):
 
 def test_grids_of_different_setups_are_not_mixed(grid, make_cell):
     other = [
-        make_cell("AQ", "esnli", [1.0], reg=schema.Sced("SCED", alpha=a, beta=b), train=schema.Train(epochs=5))
+        make_cell("AQ", "esnli", [1.0], reg=Sced(name="SCED", alpha=a, beta=b), train=schema.Train(epochs=5))
         for a, b in GRID[:4] + GRID[8:10]
     ]
     figure = figures.nbert_over_alpha_and_beta(lines(grid + other))
@@ -83,7 +84,7 @@ def test_without_data_there_is_a_line_and_no_figure(make_cell):
 def test_demo_data_is_written_across_every_figure(make_cell):
     cells = [make_cell(row, name, [80.0, 82.0], source="demo") for row in ("AQ", "CAREF-AQ") for name in paper.DATASETS]
     cells += [
-        make_cell("AQ", "esnli", [80.0], source="demo", reg=schema.Sced("SCED", alpha=a, beta=b)) for a, b in GRID[:6]
+        make_cell("AQ", "esnli", [80.0], source="demo", reg=Sced(name="SCED", alpha=a, beta=b)) for a, b in GRID[:6]
     ]
     found = [*figures.of_table(tables(cells)[0]), figures.nbert_over_alpha_and_beta(lines(cells))]
     assert all("demo data" in text_of(figure) and "demo data" in figure.caption for figure in found)

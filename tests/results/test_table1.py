@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from caref.config import schema
+from caref.models.methods.lora import Lora
+from caref.objectives.terms.sced import Sced
 from caref.results import paper
 from caref.results.summary import ranges, refusal, scores, summarise, warnings
 from caref.results.table1 import AVERAGE, tables
@@ -72,7 +74,7 @@ def test_a_cell_shared_by_several_questions_stands_in_each(make_cell):
 
 
 def test_what_fits_no_row_is_in_no_table(make_cell):
-    assert tables([make_cell("AQ", "esnli", [80.0], reg=schema.Sced(name="s", alpha=1.5))]) == []
+    assert tables([make_cell("AQ", "esnli", [80.0], reg=Sced(name="s", alpha=1.5))]) == []
     assert tables([make_cell("(IA)3", "esnli", [80.0])]) == [] and tables([]) == []
 
 
@@ -111,7 +113,7 @@ def test_rows_of_a_column_rest_on_the_same_examples(make_cell):
 
 
 def test_of_two_cells_that_fit_one_place_none_is_chosen(make_cell):
-    cells = [make_cell("LoRA-R4", "esnli", [80.0], peft=schema.Lora(alpha=alpha)) for alpha in (8.0, 16.0)]
+    cells = [make_cell("LoRA-R4", "esnli", [80.0], peft=Lora(alpha=alpha)) for alpha in (8.0, 16.0)]
     (table,) = tables(cells)
     assert table.summary("LoRA-R4", "accuracy", "esnli") is None
     assert all(cell.signature in table.refused["LoRA-R4", "esnli"] for cell in cells)

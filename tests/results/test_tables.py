@@ -3,6 +3,7 @@
 import numpy as np
 
 from caref.config import schema
+from caref.objectives.terms.sced import Sced
 from caref.results.tables import job_table, sweep_table
 
 from .conftest import spread
@@ -31,7 +32,7 @@ def test_a_job_without_a_finished_split_says_so():
 
 def test_a_sweeps_table_has_one_line_a_cell_and_says_how_much_is_done(make_cell):
     cells = [
-        make_cell(row, dataset, [80.0, 82.0], reg=schema.Sced(name="SCED", alpha=alpha))
+        make_cell(row, dataset, [80.0, 82.0], reg=Sced(name="SCED", alpha=alpha))
         for dataset in ("ecqa", "esnli")
         for row in ("AQ", "LoRA-R4")
         for alpha in (1.0, 2.0)

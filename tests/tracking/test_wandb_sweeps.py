@@ -8,7 +8,6 @@ import yaml
 from omegaconf import OmegaConf
 from told import SIGNATURE, final, held, one, record
 
-from caref.config import schema
 from caref.config.validation import validate
 from caref.tracking.comparison import comparison
 
@@ -39,7 +38,7 @@ def test_a_wandb_sweep_file_makes_lines_that_run(path, composed):
     for chosen in ([choices[end] for choices in ranges] for end in (0, -1)):
         args = {key: {"value": value} for key, value in zip(sweep["parameters"], chosen, strict=True)}
         job = composed(*fixed, *utils.create_sweep_command_args({"args": args})["args_no_hyphens"])
-        validate(schema.plain(job))
+        validate(job)
         assert (job.tracker.name, job.tracker.mode) == ("wandb", "online")
         assert all(OmegaConf.select(job, key) == pytest.approx(args[key]["value"]) for key in args)
 

@@ -1,20 +1,15 @@
 """Plain cross-entropy."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
-from torch import Tensor
-
-from caref.objectives.per_token import per_token
-from caref.objectives.reduction import Term
+from caref.objectives.definition import Definition, Predicted, Term
 
 
-@dataclass(frozen=True)
-class CrossEntropy:
+@dataclass
+class CrossEntropy(Definition):
     """Cross-entropy against the label."""
 
-    needs: ClassVar[frozenset[str]] = frozenset()
+    term: str = "cross_entropy"
 
-    def __call__(self, output: Any, labels: Tensor, ignore_index: int) -> dict[str, Term]:
-        at = per_token(output.logits, labels, ignore_index=ignore_index)
-        return {"ce": Term(at.ce, 1.0, supervised=True)}
+    def terms(self, predicted: Predicted) -> dict[str, Term]:
+        return {"ce": Term(predicted.per_token().ce, 1.0, supervised=True)}

@@ -1,31 +1,27 @@
 """The paper's objective: cross-entropy, SCED and KL to uniform."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
-from torch import Tensor
-
-from caref.objectives.per_token import per_token
-from caref.objectives.ranges import at_least
-from caref.objectives.reduction import Term
+from caref.config.ranges import at_least
+from caref.objectives.definition import Definition, Predicted, Term
 
 
-@dataclass(frozen=True)
-class Sced:
+@dataclass
+class Sced(Definition):
     """Cross-entropy + lambda_sced * SCED(alpha, beta) + lambda_kl * KL(P || U)."""
 
-    alpha: float
-    beta: float
-    lambda_sced: float
-    lambda_kl: float
-    needs: ClassVar[frozenset[str]] = frozenset()
+    term: str = "sced"
+    alpha: float = 2.0  # >= 1, where SCED's gradient is bounded
+    beta: float = 1.0  # >= 0
+    lambda_sced: float = 0.1
+    lambda_kl: float = 0.1
 
     def __post_init__(self):
         at_least(1, alpha=self.alpha)
         at_least(0, beta=self.beta, lambda_sced=self.lambda_sced, lambda_kl=self.lambda_kl)
 
-    def __call__(self, output: Any, labels: Tensor, ignore_index: int) -> dict[str, Term]:
-        at = per_token(output.logits, labels, alpha=self.alpha, beta=self.beta, ignore_index=ignore_index)
+    def terms(self, predicted: Predicted) -> dict[str, Term]:
+        at = predicted.per_token(self.alpha, self.beta)
         return {
             "ce": Term(at.ce, 1.0, supervised=True),
             "sced": Term(at.sced, self.lambda_sced),

@@ -1,24 +1,22 @@
-"""The sparse variants BASE, DEC, AQKV, LAQ and AQ: which of a model's own parameters are trained.
+"""Which modules of a model are what: attention's projections, norms, linear layers, the decoder.
 
-The selections are functions from a model to module names, for whatever treats those modules otherwise.
+Each is a function from a model to module names, for whatever treats those modules otherwise. Importing this loads
+neither torch nor transformers.
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from torch import nn
-
 from caref.errors import UserError
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PreTrainedModel
 
-    from caref.config.schema import Peft
-
-METHODS = ("full", "decoder", "projections")
+SCOPES = ("self", "decoder")
 
 # What families call an attention's projections, its fused q-k-v matrix, and the attention over the encoder's output.
-_PROJECTIONS = {
+PROJECTIONS = {
     "q": ("q", "q_proj", "query"),
     "k": ("k", "k_proj", "key"),
     "v": ("v", "v_proj", "value"),
@@ -28,43 +26,19 @@ _FUSED = ("c_attn", "query_key_value", "qkv_proj", "Wqkv", "qkv")
 _CROSS = ("EncDecAttention", "encoder_attn", "cross_attn", "crossattention", "encoder_attention")
 
 
-def parameters(model: "PreTrainedModel", peft: "Peft") -> list[str]:
-    """Names of the parameters that a sparse variant trains, in the order of `model.named_parameters()`.
-
-    Raises:
-        UserError: if the model has no such parameters: no decoder of its own, fused projections, none at all.
-    """
-    named = [name for name, _ in model.named_parameters()]
-    if peft.method == "full":
-        return named
-    if peft.method == "decoder":
-        chosen = set(_decoder_parameters(model, peft))
-    else:
-        modules = projections(model, peft.projections, peft.scope, f"peft ({peft.name})")
-        chosen = {f"{module}.{kind}" for module in modules for kind in ("weight", "bias")}
-        if peft.norms:
-            chosen |= {f"{module}.weight" for module in norms(model)}
-    return [name for name in named if name in chosen]
-
-
 def projections(
     model: "PreTrainedModel", which: Sequence[str], scope: str = "self", subject: str = "peft"
 ) -> list[str]:
     """Names of the attention projections, in the model's order.
 
     Args:
-        which: of q, k, v, o.
+        which: of PROJECTIONS.
         scope: `self`, all self-attention, in encoder and decoder; `decoder`, the decoder's self- and cross-attention.
         subject: what an error names first.
 
     Raises:
-        UserError: if one of `which` is unknown, fused with others, or not there, or the scope is.
+        UserError: if one of `which` is fused with others or not there, or the model has no such scope.
     """
-    unknown = [letter for letter in which if letter not in _PROJECTIONS]
-    if unknown or not which:
-        raise UserError(f"peft.projections={list(which)}: must be some of q, k, v, o")
-    if scope not in ("self", "decoder"):
-        raise UserError(f"peft.scope={scope}: must be self or decoder")
     if scope == "decoder" and not model.config.is_encoder_decoder:
         raise UserError(
             f"{subject}: peft.scope=decoder: {model.config.model_type} has no decoder apart from the model; "
@@ -72,7 +46,7 @@ def projections(
         )
     found = []
     for letter in which:
-        modules = [name for name, module in _named_linears(model) if _leaf(name) in _PROJECTIONS[letter]]
+        modules = [name for name, module in _named_linears(model) if _leaf(name) in PROJECTIONS[letter]]
         if not modules:
             raise UserError(f"{subject}: {_why_missing(model, letter)}")
         found += modules
@@ -99,21 +73,20 @@ def decoder_name(model: "PreTrainedModel") -> str:
     return next(name for name, module in model.named_modules() if module is decoder)
 
 
-def _decoder_parameters(model: "PreTrainedModel", peft: "Peft") -> list[str]:
-    if not model.config.is_encoder_decoder:
-        raise UserError(
-            f"peft ({peft.name}): {model.config.model_type} is a decoder only; to train all of it take peft=base"
-        )
-    shared = (model.get_input_embeddings().weight, model.get_output_embeddings().weight)
-    inside = f"{decoder_name(model)}."
-    return [
-        name
-        for name, parameter in model.named_parameters()
-        if name.startswith(inside) and not any(parameter is one for one in shared)
-    ]
+def task(model: "PreTrainedModel") -> str:
+    """What PEFT calls the model's task."""
+    return "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
 
 
-def _named_linears(model: "PreTrainedModel") -> list[tuple[str, nn.Module]]:
+def has_conv1d(model: "PreTrainedModel") -> bool:
+    """Whether linear layers keep their weights (in, out), as GPT-2's do."""
+    from transformers.pytorch_utils import Conv1D
+
+    return any(isinstance(module, Conv1D) for module in model.modules())
+
+
+def _named_linears(model: "PreTrainedModel") -> "list[tuple[str, nn.Module]]":
+    from torch import nn
     from transformers.pytorch_utils import Conv1D
 
     return [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]

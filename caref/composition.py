@@ -1,0 +1,54 @@
+"""What Hydra composes a job of: the schema, with every kind of peft and reg that there is a file of."""
+
+from dataclasses import fields
+
+from caref.config.kinds import kinds
+from caref.config.schema import (
+    BertScore,
+    Dataset,
+    Evaluation,
+    Job,
+    Model,
+    NoTracker,
+    Peft,
+    Reg,
+    Source,
+    Train,
+    WandbTracker,
+)
+from caref.models import methods
+from caref.objectives import terms
+
+
+def register() -> None:
+    """Make the schemas known to Hydra: `job_schema`, and `schema/GROUP/KIND` for each kind of a group."""
+    from hydra.core.config_store import ConfigStore
+
+    # Hydra deep-copies its sources at every look into a group, and with them this store, of which there is but one and
+    # which hands out copies itself: two thirds of the time that --help takes.
+    ConfigStore.__deepcopy__ = lambda store, memo: store
+    store = ConfigStore.instance()
+    store.store(name="job_schema", node=Job)
+    for group, schemas in groups().items():
+        for kind, schema in schemas.items():
+            store.store(group=f"schema/{group}", name=kind, node=schema)
+
+
+def groups() -> dict[str, dict[str, type]]:
+    """The kinds of each group that `conf/` fills in."""
+    return {
+        "model": {"model": Model},
+        "dataset": {"dataset": Dataset},
+        "source": {"source": Source},
+        "bertscore": {"bertscore": BertScore},
+        "peft": kinds(methods, Peft),
+        "reg": kinds(terms, Reg),
+        "tracker": {"none": NoTracker, "wandb": WandbTracker},
+    }
+
+
+def known_keys() -> list[str]:
+    """Every key that some job has, such as reg.alpha."""
+    parts = [("", Job), ("train.", Train), ("evaluation.", Evaluation)]
+    parts += [(f"{group}.", schema) for group, schemas in groups().items() for schema in schemas.values()]
+    return sorted({prefix + one.name for prefix, schema in parts for one in fields(schema)})

@@ -1,0 +1,71 @@
+"""What is trained of a model: one file of `caref.models.methods`, a dataclass of parameters derived from one of two.
+
+`Sparse` methods train some of the model's own parameters, `Adapter` methods what PEFT puts beside them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from caref.config.kinds import kinds, made
+from caref.config.schema import Peft
+from caref.models import methods
+
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+
+@dataclass
+class Method(Peft):
+    def why_alone(self) -> str | None:
+        """Why the splits of this method have to be trained one by one; None where they can lie side by side."""
+        return None
+
+
+@dataclass
+class Sparse(Method):
+    """Trains some of the model's own parameters, everything else frozen."""
+
+    def parameters(self, model: "PreTrainedModel") -> list[str]:
+        """Names of the parameters that are trained, some of those of `model.named_parameters()`.
+
+        Raises:
+            UserError: if the model has no such parameters: no decoder of its own, fused projections, none at all.
+        """
+        raise NotImplementedError
+
+
+@dataclass
+class Adapter(Method):
+    """Trains an adapter of PEFT's beside the model's own parameters."""
+
+    def configuration(self, model: "PreTrainedModel", total_steps: int) -> "PeftConfig":
+        """What PEFT is to put on the model.
+
+        Args:
+            total_steps: optimiser steps of the run.
+
+        Raises:
+            UserError: if the model lacks what this adapts, or the run is too short for it.
+        """
+        raise NotImplementedError
+
+    def after_step(self, adapted: "PeftModel", step: int) -> None:
+        """Whatever is to be done after step number `step` (from 1) and before gradients are set to zero."""
+
+    def extra_loss(self, adapted: "PeftModel") -> "Tensor | None":
+        """A scalar that the method itself adds to the objective, or None."""
+        return None
+
+
+def build(peft: Peft | Mapping[str, Any]) -> Method:
+    """The method that a configuration names; one that is built already is handed back.
+
+    Raises:
+        UserError: there is no such method, or a parameter is out of its range.
+    """
+    if isinstance(peft, Method):
+        return peft
+    return made(kinds(methods, Peft), "peft.method", vars(peft) if isinstance(peft, Peft) else peft)

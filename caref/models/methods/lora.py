@@ -1,0 +1,40 @@
+"""LoRA (Hu et al. 2021) and DoRA (Liu et al. 2024), by PEFT."""
+
+from dataclasses import dataclass
+
+from caref.config.ranges import above, at_least, below
+from caref.models import modules
+from caref.models.method import Adapter
+
+
+@dataclass
+class Lora(Adapter):
+    """A low-rank update of every linear layer but the output head."""
+
+    method: str = "lora"
+    r: int = 4
+    alpha: float = 8.0  # the update is scaled by alpha / r
+    dropout: float = 0.0
+    dora: bool = False  # decompose into magnitude and direction (DoRA)
+
+    def __post_init__(self):
+        at_least(1, r=self.r)
+        above(0, alpha=self.alpha)
+        at_least(0, dropout=self.dropout)
+        below(1, dropout=self.dropout)
+
+    def why_alone(self) -> str | None:
+        return "a magnitude is taken over the base weight and the update together" if self.dora else None
+
+    def configuration(self, model, total_steps):
+        from peft import LoraConfig
+
+        return LoraConfig(
+            task_type=modules.task(model),
+            target_modules=modules.linears(model),
+            fan_in_fan_out=modules.has_conv1d(model),
+            r=self.r,
+            lora_alpha=self.alpha,
+            lora_dropout=self.dropout,
+            use_dora=self.dora,
+        )
