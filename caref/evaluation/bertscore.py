@@ -46,7 +46,9 @@ class Scorer:
     def f1(self, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
         """The F1 of each candidate against its references: the best of them, in [-1, 1].
 
-        Equals `bert_score.score` to float32 rounding. 0 where the candidate or every reference says nothing: has
+        Equals `bert_score.score` of one candidate and one reference at a time, as FEB asks for it, to float32
+        rounding. (In larger batches the library counts a token that is unlike every other as 0 instead of what
+        it is, below 0, wherever a text is padded.) 0 where the candidate or every reference says nothing: has
         no token but the model's own.
 
         Args:
@@ -114,11 +116,9 @@ class Scorer:
         """The F1 of every (candidate, reference)."""
 
         def stats(text: Ids) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            # The last position is padding. bert_score counts a token that is unlike every other as 0 where its
-            # batch has padding, and as what it is, below 0, where it has none; here it is always the former.
-            vectors = torch.nn.functional.pad(embedded[text], (0, 0, 0, 1), value=1.0)
-            weights = [[*(float(token not in self._weightless) for token in text), 0.0]]
-            return vectors[None], torch.tensor([[*(True for _ in text), False]]), torch.tensor(weights)
+            weights = [[float(token not in self._weightless) for token in text]]
+            # A copy, since greedy_cos_idf normalises in place.
+            return embedded[text].clone()[None], torch.ones(1, len(text)), torch.tensor(weights)
 
         with _one_thread():
             return {(one, gold): greedy_cos_idf(*stats(gold), *stats(one))[2].item() for one, gold in pairs}

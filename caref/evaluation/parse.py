@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from caref.data.prompts import SEPARATOR, normalised
 
+MISSING = "UNK"  # the explanation that nBERT compares where there is none
+
 
 @dataclass(frozen=True)
 class Parsed:
-    """A generation taken apart; `broken` where it has no separator."""
+    """A generation taken apart; `broken` where it has no separator, and its explanation then empty."""
 
     answer: str
     explanation: str
@@ -15,22 +17,23 @@ class Parsed:
 
 
 def parse(generation: str) -> Parsed:
-    """Take a generation apart at its first ` because `: the answer before it, the explanation after it.
+    """Take a generation apart at ` because `: the answer before it, the explanation up to the next one or the end.
 
-    Without the separator the generation is broken: its whole text is the answer and its explanation is empty.
-    White space of any kind and length reads as one space, and the ends of the text as the separator's own spaces,
-    since whether a tokenizer keeps those says nothing about the model: `entailment because` is the answer
-    `entailment` with nothing to explain it. An answer that itself holds the separator cannot be read back; no
-    choice of the datasets does. Protocol: FEB (Marasovic et al. 2022).
+    Without the separator the generation is broken: its whole text is the answer, and it has no explanation. Line
+    breaks are spaces, and the text is trimmed before it is cut, so a separator at either end is none: `entailment
+    because` is an answer of two words, and a wrong one. Between two separators that follow each other with two
+    spaces (`neutral because  because it`) the explanation is there and empty. An answer that itself holds the
+    separator cannot be read back; no choice of the datasets does.
+
+    Protocol: FEB (Marasovic et al. 2022), whose code does just this.
     """
-    answer, separator, explanation = f" {_spaced(generation)} ".partition(SEPARATOR)
-    return Parsed(answer.strip(), explanation.strip(), broken=not separator)
+    written = generation.replace("\n", " ").strip()
+    answer, *explanations = written.split(SEPARATOR)
+    if not explanations:
+        return Parsed(answer, "", broken=True)
+    return Parsed(answer.strip(), explanations[0].strip(), broken=False)
 
 
 def same_answer(answer: str, gold: str) -> bool:
     """Whether an answer is the gold one: case-folded, trimmed, white space of any kind and length as one space."""
-    return normalised(_spaced(answer)) == normalised(_spaced(gold))
-
-
-def _spaced(text: str) -> str:
-    return " ".join(text.split())
+    return normalised(" ".join(answer.split())) == normalised(" ".join(gold.split()))

@@ -6,7 +6,7 @@ from typing import Protocol, TypedDict
 
 from caref.data.examples import Example
 from caref.data.prompts import text
-from caref.evaluation.parse import parse, same_answer
+from caref.evaluation.parse import MISSING, parse, same_answer
 
 
 class F1(Protocol):
@@ -29,27 +29,34 @@ class Prediction(TypedDict):
     explanation: str
     right: bool
     broken: bool
-    nbert: float  # BERTScore F1 x 100; 0 where the answer is wrong or the explanation empty
+    nbert: float  # BERTScore F1 x 100, of `UNK` where it is broken; 0 where the answer is wrong
 
 
 def score(
     dataset: str, examples: Sequence[Example], generations: Sequence[str], scorer: F1
-) -> tuple[dict[str, float], list[Prediction]]:
+) -> tuple[dict[str, float | None], list[Prediction]]:
     """The scores of a split and its predictions, in the order of its examples.
 
-    Scores, over all examples (FEB: Marasovic et al. 2022):
+    Scores, over all examples (FEB: Marasovic et al. 2022; its code, allenai/feb @ 9af926f2):
         accuracy: % with the right answer.
-        nbert: mean of F1 x 100 of the lower-cased explanation against the lower-cased gold ones, the best of
-            them; 0 where the answer is wrong or the explanation empty.
+        nbert: FEB's bertscore_correct_normalized: the mean of F1 x 100 of the lower-cased explanation against the
+            lower-cased gold ones, the best of them; 0 where the answer is wrong. A missing explanation counts as
+            `UNK`, so a right answer that explains nothing scores what "unk" does, not 0. An explanation that is
+            there and empty scores 0, as bert_score has it.
+        nbert_strict: the same with 0 for a missing explanation.
+        similarity: nbert over accuracy, in [0, 1]: the mean F1 of right answers' explanations. None where no answer
+            is right.
+        floor: what similarity would be if every answer were right and none explained: the mean over all examples
+            of the best F1 of "unk" against their gold explanations.
         broken: % without the separator.
-        explanation_length: mean words of an explanation, empty ones counted as 0.
+        explanation_length: mean words of an explanation, missing ones counted as 0.
         distinct_1, distinct_2: see `distinct`.
 
     Args:
         dataset: name of the dataset, whose template gives the sources.
         examples: one or more.
         generations: as many.
-        scorer: sees lower-cased texts, and only those that count.
+        scorer: sees lower-cased texts: the explanations of right answers, and "unk" for every example.
 
     Raises:
         ValueError: where there are none, or their numbers differ.
@@ -59,22 +66,34 @@ def score(
     predictions = [
         _prediction(dataset, example, generation) for example, generation in zip(examples, generations, strict=True)
     ]
-    counting = [line for line in predictions if line["right"] and line["explanation"]]
-    similarities = scorer.f1(
-        [line["explanation"].lower() for line in counting],
-        [[gold.lower() for gold in line["explanations"]] for line in counting],
-    )
-    for line, similarity in zip(counting, similarities, strict=True):
-        line["nbert"] = 100 * similarity
+    missing = _f1(scorer, [(MISSING, line) for line in predictions])
+    explained = [line for line in predictions if line["right"] and not line["broken"]]
+    f1s = iter(_f1(scorer, [(line["explanation"], line) for line in explained]))
+    for line, of_missing in zip(predictions, missing, strict=True):
+        if line["right"]:
+            line["nbert"] = 100 * (of_missing if line["broken"] else next(f1s))
     explanations = [line["explanation"] for line in predictions]
+    accuracy = _mean(100 * line["right"] for line in predictions)
+    nbert = _mean(line["nbert"] for line in predictions)
     return {
-        "accuracy": _mean(100 * line["right"] for line in predictions),
-        "nbert": _mean(line["nbert"] for line in predictions),
+        "accuracy": accuracy,
+        "nbert": nbert,
+        "nbert_strict": _mean(0.0 if line["broken"] else line["nbert"] for line in predictions),
+        "similarity": nbert / accuracy if accuracy else None,
+        "floor": _mean(missing),
         "broken": _mean(100 * line["broken"] for line in predictions),
         "explanation_length": _mean(len(explanation.split()) for explanation in explanations),
         "distinct_1": distinct(explanations, 1),
         "distinct_2": distinct(explanations, 2),
     }, predictions
+
+
+def _f1(scorer: F1, asked: Sequence[tuple[str, Prediction]]) -> list[float]:
+    """Of each explanation the best F1 against the golds of its prediction, all lower-cased."""
+    return scorer.f1(
+        [explanation.lower() for explanation, _ in asked],
+        [[gold.lower() for gold in line["explanations"]] for _, line in asked],
+    )
 
 
 def distinct(texts: Iterable[str], n: int) -> float:
