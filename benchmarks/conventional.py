@@ -79,11 +79,12 @@ def main(split_file: str, answers_file: str) -> None:
             written = model.generate(**inputs, max_new_tokens=split["max_new_tokens"], do_sample=False, num_beams=1)
         tokens = [token for token in written[0].tolist() if token < len(tokenizer)]  # random weights write others too
         text = " ".join(tokenizer.decode(tokens, skip_special_tokens=True).split())
-        answer, separator, explanation = text.partition(" because ")
+        answer, *written_after = text.split(" because ")
+        explanation = written_after[0] if written_after else "UNK"
         if answer.strip().casefold() != gold.casefold():
             continue
         right += 1
-        if separator and explanation.strip():
+        if explanation.strip():
             best = max(
                 score(
                     [explanation.lower()],

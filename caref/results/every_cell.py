@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from caref.results.labels import dataset_label, distinguishing, peft_label, reg_label, settings
+from caref.results.measures import MEASURES
 from caref.results.paper import DATASETS
 from caref.results.store import Cell
 from caref.results.summary import (
@@ -15,28 +16,6 @@ from caref.results.summary import (
     trainable_percent,
     warnings,
 )
-
-
-@dataclass(frozen=True)
-class Measure:
-    """How a score is called and printed."""
-
-    label: str
-    unit: str
-    decimals: int
-
-    def text(self, value: float) -> str:
-        return f"{value:.{self.decimals}f}"
-
-
-MEASURES = {
-    "accuracy": Measure("accuracy", "%", 2),
-    "nbert": Measure("nBERT", "×100", 2),
-    "broken": Measure("broken", "%", 2),
-    "explanation_length": Measure("explanation length", "words", 1),
-    "distinct_1": Measure("distinct-1", "", 3),
-    "distinct_2": Measure("distinct-2", "", 3),
-}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 from caref.results import drawing, paper
 from caref.results.drawing import INK, SERIES, Figure
-from caref.results.every_cell import MEASURES, Line
+from caref.results.every_cell import Line
+from caref.results.measures import MEASURES
 from caref.results.summary import Summary
 from caref.results.table1 import AVERAGE, Table
 

@@ -1,30 +1,36 @@
-"""Table 1 in LaTeX, with booktabs: one table* a setup, to be \\input into a paper."""
+"""Table 1 in LaTeX, with booktabs, and what stands beside its nBERT: two table* a setup, to be \\input into a paper."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from caref.results import paper
 from caref.results.findings import Findings, standing
 from caref.results.markdown import difference
-from caref.results.summary import Summary
+from caref.results.measures import TABLE1, Measure, shown
+from caref.results.summary import NEAR, Summary
 from caref.results.table1 import AVERAGE, COLUMNS, Table
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "×": r"$\times$",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
 
 
 def escaped(text: str) -> str:
     """Text that LaTeX prints as it is."""
-    return re.sub(r"[\\~^&%$#_{}]", lambda found: _SPECIAL[found.group()], text)
+    return re.sub(r"[\\~^&%$#_{}×]", lambda found: _SPECIAL[found.group()], text)
 
 
 def document(findings: Findings) -> str:
     """Every Table 1 of the findings; needs \\usepackage{booktabs}."""
-    tables = [_table(setup.table, number) for number, setup in enumerate(findings.setups, start=1)]
+    tables = [
+        text
+        for number, setup in enumerate(findings.setups, start=1)
+        for text in (_table(setup.table, number), *_explanations(setup.table, number))
+    ]
     return "\n".join(["% needs \\usepackage{booktabs}", *tables]) + "\n"
 
 
@@ -52,6 +58,44 @@ def _table(table: Table, number: int) -> str:
             r"\end{table*}",
         ]
     )
+
+
+def _explanations(table: Table, number: int) -> Iterable[str]:
+    """What stands beside nBERT, as a small table of its own: one place holds all of a cell's."""
+    beside = {name: measure for name, measure in shown(TABLE1).items() if name not in paper.METRICS}
+    names = [name for name in dict.fromkeys(row.name for row in paper.rows()) if table.has(name)]
+    rows = [_line(name, *(_beside(table, name, dataset, beside) for dataset in paper.DATASETS)) for name in names]
+    if not any("/" in row for row in rows):
+        return
+    caption = (
+        f"{table.title}: {', '.join(one.named for one in beside.values())}. A dagger marks a similarity within {NEAR} "
+        'of what the text "unk" scores: as far as nBERT can tell, such a cell explains nothing.'
+    )
+    yield "\n".join(
+        [
+            r"\begin{table*}[t]",
+            r"\centering\small",
+            *([rf"\textbf{{{escaped(standing(table))}}}\par\smallskip"] if table.not_comparable else []),
+            r"\begin{tabular}{l" + "r" * len(paper.DATASETS) + "}",
+            r"\toprule",
+            rf" & {' & '.join(paper.DATASETS.values())} \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            rf"\caption{{{escaped(caption)}}}",
+            rf"\label{{tab:caref-explanations{'' if number == 1 else f'-{number}'}}}",
+            r"\end{table*}",
+        ]
+    )
+
+
+def _beside(table: Table, row: str, dataset: str, measures: Mapping[str, Measure]) -> str:
+    found = {name: table.summary(row, name, dataset) for name in measures}
+    if not any(found.values()):
+        return "--" if (row, dataset) in table.cells else ""
+    texts = [measures[name].text(one.mean) if one else "--" for name, one in found.items()]
+    return " / ".join(texts) + (r"\rlap{$^\dagger$}" if table.on_floor(row, dataset) else "")
 
 
 def _section(table: Table, section: str) -> Iterable[str]:

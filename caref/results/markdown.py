@@ -1,17 +1,18 @@
 """The report in Markdown: tables, claims, tests and figures, to be read in a repository or an editor."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from caref.results import paper
+from caref.results import floor, paper
 from caref.results.claims import Verdict, p_value, sentence
-from caref.results.every_cell import MEASURES, Line
+from caref.results.every_cell import Line
 from caref.results.findings import DEMO_BANNER, Findings, standing
+from caref.results.measures import TABLE1, Measure, held, shown
 from caref.results.significance import LEAST_SPLITS, Comparison
 from caref.results.summary import Summary
 from caref.results.table1 import AVERAGE, COLUMNS, Table
 
 _HEADS = [*paper.DATASETS.values(), "Average"]
-_NONE = ""
+_NONE, _UNKNOWN = "", "–"  # no cell; a cell whose records lack it
 
 
 def document(findings: Findings) -> str:
@@ -24,6 +25,7 @@ def document(findings: Findings) -> str:
         blocks += [f"## Table 1{_ordinal(number, findings)}: {setup.table.title}", *_table(setup.table)]
     if not findings.setups:
         blocks.append("No cell fits a row of the paper's Table 1; all are listed under Every cell.")
+    blocks += ["## The floor of nBERT", _bullets(floor.explained(findings.lines))]
     blocks += ["## Claims of the paper", *_claims(findings)]
     blocks += ["## Tests", *_tests(findings)]
     blocks += ["## Figures", *_figures(findings)]
@@ -77,6 +79,18 @@ def _row(table: Table, row: paper.Row) -> Iterable[list[str]]:
         printed = {column: paper.printed(row.name, metric, column) for column in COLUMNS}
         yield ["", f"*{row.trainable_percent:.2f}*" if first else "", "*paper*", *(_paper(printed[c]) for c in COLUMNS)]
         yield ["", "", "*difference*", *(_difference(ours[c], printed[c][0]) for c in COLUMNS)]
+    if table.has(row.name):
+        for metric, measure in shown(TABLE1).items():
+            if metric not in paper.METRICS:
+                yield ["", "", measure.named, *(_beside(table, row.name, metric, measure, c) for c in COLUMNS)]
+
+
+def _beside(table: Table, row: str, metric: str, measure: Measure, column: str) -> str:
+    found = table.summary(row, metric, column)
+    if found is None:
+        return _UNKNOWN
+    mark = metric == "similarity" and column != AVERAGE and table.on_floor(row, column)
+    return measure.text(found.mean) + (" **explains nothing**" if mark else "")
 
 
 def _figure(summary: Summary | None, best: float | None, column: str) -> str:
@@ -155,27 +169,22 @@ def _figures(findings: Findings) -> list[str]:
 
 def _every_cell(lines: list[Line]) -> list[str]:
     blocks = []
-    head = [
-        "dataset",
-        "peft",
-        "reg",
-        "settings",
-        "% trained",
-        "n",
-        *(one.label for one in MEASURES.values()),
-        "signature",
-    ]
+    measures = held(line.summaries for line in lines)
+    names = (one.named for one in measures.values())
+    head = ["dataset", "peft", "reg", "settings", "% trained", "n", *names, "signature"]
     for model in dict.fromkeys(line.model for line in lines):
-        body = [_cell_line(line) for line in lines if line.model == model]
+        body = [_cell_line(line, measures) for line in lines if line.model == model]
         blocks += [f"### {model}", _grid(head, body, left=4)]
     return blocks
 
 
-def _cell_line(line: Line) -> list[str]:
+def _cell_line(line: Line, measures: Mapping[str, Measure]) -> list[str]:
     figures = [
-        f"{measure.text(found.mean)} ± {measure.text(found.std)}" if (found := line.summaries.get(metric)) else _NONE
-        for metric, measure in MEASURES.items()
+        f"{measure.text(found.mean)} ± {measure.text(found.std)}" if (found := line.summaries.get(metric)) else _UNKNOWN
+        for metric, measure in measures.items()
     ]
+    if floor.marked(line):
+        figures[list(measures).index("similarity")] += " **explains nothing**"
     if line.refused:
         figures[0] = "refused"
     name = f"{line.dataset} (demo)" if "demo" in line.source else line.dataset

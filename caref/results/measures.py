@@ -1,6 +1,7 @@
 """Every score that a record may hold, and how it is called, read and shown: a new one is one line here.
 
-A measure that no record of a results folder holds has no column and no line in what is made of that folder.
+Those that stand somewhere beside nBERT are always told, with a dash where records lack them; of the others, those
+that some record holds.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -61,6 +62,6 @@ def shown(where: str) -> dict[str, Measure]:
 
 
 def held(found: Iterable[Collection[str]]) -> dict[str, Measure]:
-    """Those measures that at least one of several cells has, in order."""
+    """Those measures that several cells are listed with, in order; `found` are the names that each cell has."""
     names = set().union(*found)
-    return {name: measure for name, measure in MEASURES.items() if name in names}
+    return {name: measure for name, measure in MEASURES.items() if measure.where or name in names}

@@ -4,10 +4,11 @@ Tables, claims and figures are plain HTML and read without scripts; a script ope
 sorts and filters the list of all cells.
 """
 
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from caref.results import page_tables, paper
+from caref.results import floor, page_tables, paper
 from caref.results.claims import AGREES, CONTRADICTS, NOT_ENOUGH, SUPPORTED, UNCLEAR, Verdict, sentence
 from caref.results.drawing import Figure
 from caref.results.findings import DEMO_BANNER, Findings
@@ -19,6 +20,7 @@ _SECTIONS = {
     "table1": "Table 1",
     "claims": "Claims",
     "figures": "Figures",
+    "floor": "The floor of nBERT",
     "tests": "Tests",
     "cells": "Every cell",
     "method": "Method",
@@ -36,6 +38,7 @@ def document(findings: Findings, results_dir: Path) -> str:
         "table1": page_tables.table1(findings),
         "claims": _claims(findings),
         "figures": _figures(findings),
+        "floor": _list(floor.explained(findings.lines)),
         "tests": page_tables.tests(findings),
         "cells": page_tables.every_cell(findings),
         "method": _method(findings),
@@ -144,4 +147,8 @@ def _method(findings: Findings) -> str:
         f"Behind each cell this page holds every split's scores and the first {held} predictions of its first finished "
         "split, in that split's order; all predictions are in predictions/NNN.jsonl.gz of the cell's folder.",
     )
-    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
+    return _list(items)
+
+
+def _list(items: Iterable[str]) -> str:
+    return '<ul class="prose">' + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"

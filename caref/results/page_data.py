@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from caref.results import store
-from caref.results.every_cell import MEASURES, Line
+from caref.results.every_cell import Line
+from caref.results.measures import MEASURES, PAIRS, held
 from caref.results.summary import ranges, scores
 
 # Predictions held in the page in all. About a kilobyte each, so the page stays below some ten megabytes.
@@ -22,15 +23,20 @@ def of_a_cell(cells: int) -> int:
 
 
 def behind(lines: Sequence[Line], results_dir: Path) -> str:
-    """The page's data as JSON, safe inside a <script> element: by signature, splits in columns."""
+    """The page's data as JSON, safe inside a <script> element: measures, and cells by signature, splits in columns."""
     count = of_a_cell(len(lines))
+    measures = [
+        {"name": name, "label": one.label, "decimals": one.decimals, "drawn": PAIRS in one.where}
+        for name, one in held(line.summaries for line in lines).items()
+    ]
     cells = {line.cell.signature: _behind(line, results_dir / line.cell.signature, count) for line in lines}
-    return json.dumps(cells, ensure_ascii=False, separators=(",", ":"), sort_keys=True).replace("<", "\\u003c")
+    found = {"measures": measures, "cells": cells}
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":"), sort_keys=True).replace("<", "\\u003c")
 
 
 def _behind(line: Line, folder: Path, count: int) -> dict:
     records = line.cell.records
-    found = {metric: scores(records, metric) for metric in MEASURES}
+    found = {metric: by_split for metric in MEASURES if (by_split := scores(records, metric))}
     columns = {
         metric: [round(by_split[split], 3) if split in by_split else None for split in sorted(records)]
         for metric, by_split in found.items()

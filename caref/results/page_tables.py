@@ -1,12 +1,14 @@
 """The tables of the HTML page: Table 1, the tests and the list of all cells."""
 
+from collections.abc import Mapping
 from html import escape
 
-from caref.results import paper
+from caref.results import floor, paper
 from caref.results.claims import p_value
-from caref.results.every_cell import MEASURES, Line
+from caref.results.every_cell import Line
 from caref.results.findings import Findings, Setup, standing
 from caref.results.markdown import difference
+from caref.results.measures import TABLE1, Measure, held, shown
 from caref.results.significance import LEVEL, Comparison
 from caref.results.summary import Summary
 from caref.results.table1 import AVERAGE, COLUMNS, Table
@@ -52,15 +54,37 @@ def _row(table: Table, row: paper.Row) -> str:
         (row.name, name) in table.cells or (row.name, name) in table.refused for name in paper.DATASETS
     )
     lines = []
+    beside = {} if not table.has(row.name) else {m: one for m, one in shown(TABLE1).items() if m not in paper.METRICS}
+    rows = len(paper.METRICS) + len(beside)
     for metric, label in paper.METRICS.items():
         first = metric == next(iter(paper.METRICS))
         head = (
-            f'<th scope="row" rowspan="2">{row.name}</th><td class="share" rowspan="2">{budget}</td>' if first else ""
+            f'<th scope="row" rowspan="{rows}">{row.name}</th><td class="share" rowspan="{rows}">{budget}</td>'
+            if first
+            else ""
         )
         figures = "".join(_place(table, row, metric, column) for column in COLUMNS)
         kind = f"{metric} empty" if blank else metric
         lines.append(f'<tr class="{kind}">{head}<td class="metric">{label}</td>{figures}</tr>')
+    for metric, measure in beside.items():
+        figures = "".join(_beside(table, row, metric, measure, column) for column in COLUMNS)
+        lines.append(f'<tr class="beside"><td class="metric">{measure.label}</td>{figures}</tr>')
     return "\n".join(lines)
+
+
+def _beside(table: Table, row: paper.Row, metric: str, measure: Measure, column: str) -> str:
+    """A figure that stands below nBERT, and the paper's where its two numbers give it."""
+    name = paper.DATASETS.get(column, "Average")
+    found = table.summary(row.name, metric, column)
+    text = '<span class="none">–</span>' if found is None else measure.text(found.mean)
+    if found and measure.unit == "%":
+        text += "%"
+    if metric == "similarity":
+        if column != AVERAGE and table.on_floor(row.name, column):
+            text = f'<span class="nothing" title="within {floor.NEAR} of the floor">{text} explains nothing</span>'
+        if not table.not_comparable:
+            text += f" <small>{measure.text(paper.similarity(row.name, column))}</small>"
+    return f'<td data-label="{name}">{text}</td>'
 
 
 def _place(table: Table, row: paper.Row, metric: str, column: str) -> str:
@@ -122,9 +146,11 @@ def _comparison(one: Comparison) -> str:
 
 def every_cell(findings: Findings) -> str:
     """All cells in one list that can be sorted and filtered, warnings above it."""
-    heads = ["model", "dataset", "peft", "reg", "settings", "% trained", "n", *(one.label for one in MEASURES.values())]
+    measures = held(line.summaries for line in findings.lines)
+    names = (f"{one.label}, {one.unit}" if one.unit else one.label for one in measures.values())
+    heads = ["model", "dataset", "peft", "reg", "settings", "% trained", "n", *names]
     head = "".join(f'<th scope="col"><button>{name}</button></th>' for name in heads)
-    body = "\n".join(map(_line, findings.lines))
+    body = "\n".join(_line(line, measures) for line in findings.lines)
     notes = "".join(f"<li>{escape(note)}</li>" for note in findings.notes())
     warnings = f'<details open class="notes"><summary>Warnings</summary><ul>{notes}</ul></details>' if notes else ""
     return (
@@ -135,7 +161,7 @@ def every_cell(findings: Findings) -> str:
     )
 
 
-def _line(line: Line) -> str:
+def _line(line: Line, measures: Mapping[str, Measure]) -> str:
     demo = ' <span class="few">demo</span>' if "demo" in line.source else ""
     share = f"{line.trainable_percent:.2f}" if line.trainable_percent is not None else ""
     texts = [
@@ -148,9 +174,12 @@ def _line(line: Line) -> str:
     figures = [
         f'{measure.text(found.mean)} <span class="std">±{measure.text(found.std)}</span>'
         if (found := line.summaries.get(metric))
-        else ""
-        for metric, measure in MEASURES.items()
+        else "–"
+        for metric, measure in measures.items()
     ]
+    if floor.marked(line):
+        place = list(measures).index("similarity")
+        figures[place] += f' <span class="nothing" title="within {floor.NEAR} of the floor">explains nothing</span>'
     if line.refused:
         figures[0] = f'<span class="refused" title="{escape(line.refused)}">refused</span>'
     cells = "".join(f"<td>{text}</td>" for text in [*texts, share, str(line.n), *figures])

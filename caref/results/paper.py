@@ -89,6 +89,11 @@ def printed(name: str, metric: str, dataset: str) -> tuple[float, float | None]:
     return _printed()[name, metric, dataset]
 
 
+def similarity(name: str, dataset: str) -> float:
+    """Printed nBERT over printed accuracy: what a row's explanations of right answers score, in [0, 1]."""
+    return printed(name, "nbert", dataset)[0] / printed(name, "accuracy", dataset)[0]
+
+
 def variant(peft: Mapping) -> str | None:
     """Which of the paper's ways to train a `peft` configuration is; None where it is none of them."""
     peft = {**peft, "projections": sorted(peft["projections"])} if "projections" in peft else peft

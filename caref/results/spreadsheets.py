@@ -4,9 +4,9 @@ import csv
 import io
 from collections.abc import Iterable
 
-from caref.results import paper
-from caref.results.every_cell import MEASURES
+from caref.results import floor, paper
 from caref.results.findings import Findings
+from caref.results.measures import MEASURES, TABLE1, shown
 from caref.results.table1 import AVERAGE, COLUMNS
 
 
@@ -50,10 +50,10 @@ def _table1(findings: Findings) -> Iterable[list[object]]:
     for setup in findings.setups:
         table = setup.table
         for row in paper.rows():
-            for metric in paper.METRICS:
+            for metric in shown(TABLE1):
                 for column in COLUMNS:
                     ours = table.summary(row.name, metric, column)
-                    printed = (None, None) if table.not_comparable else paper.printed(row.name, metric, column)
+                    printed = (None, None) if table.not_comparable else _printed(row.name, metric, column)
                     cell = table.cells.get((row.name, column))
                     yield [
                         *(table.title, int(table.demo), row.section, row.name, table.trainable_percent(row.name)),
@@ -64,6 +64,12 @@ def _table1(findings: Findings) -> Iterable[list[object]]:
                         cell.signature if cell else None,
                         table.refused.get((row.name, column)),
                     ]
+
+
+def _printed(row: str, metric: str, column: str) -> tuple[float | None, float | None]:
+    if metric == "similarity":
+        return paper.similarity(row, column), None
+    return paper.printed(row, metric, column) if metric in paper.METRICS else (None, None)
 
 
 _TESTS = [
@@ -107,6 +113,7 @@ _CELLS = [
         "n",
         "failed",
         "refused",
+        "explains_nothing",
     ],
     *(f"{metric}_{figure}" for metric in MEASURES for figure in ("mean", "std")),
 ]
@@ -118,5 +125,6 @@ def _cells(findings: Findings) -> Iterable[list[object]]:
         yield [
             *(line.cell.signature, line.model, line.dataset, line.peft, line.reg, line.settings, line.source),
             *(line.trainable_percent, line.n, len(set(line.cell.failed) - set(line.cell.records)), line.refused),
+            int(floor.marked(line)),
             *(figure for summary in found for figure in ((summary.mean, summary.std) if summary else (None, None))),
         ]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from caref.results.store import Cell
 
+NEAR = 0.01  # of similarity to its floor
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -25,6 +27,11 @@ def summarise(values: Iterable[float]) -> Summary | None:
     mean = math.fsum(values) / len(values)
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
     return Summary(mean, std, len(values))
+
+
+def on_floor(similarity: Summary | None, floor: Summary | None) -> bool:
+    """Whether a cell's right answers explain nothing, as far as nBERT can tell: similarity within 0.01 of its floor."""
+    return bool(similarity and floor) and abs(similarity.mean - floor.mean) <= NEAR
 
 
 def scores(records: Mapping[int, Mapping], metric: str) -> dict[int, float]:
@@ -85,6 +92,10 @@ def warnings(cell: Cell) -> list[str]:
             named = (f"{name} {number}" for name, number in version if (name, number) not in same)
             differing[", ".join(named) or "unknown"] = splits
         lines.append(f"mixed library versions: {_listed(differing)}")
+    rules = _groups(cell, lambda record: "nbert_strict" in record.get("scores", {}))
+    if len(rules) > 1:
+        named = {"FEB's": rules[True], "an older one, 0 for a missing explanation": rules[False]}
+        lines.append(f"mixed rules of nBERT: {_listed(named)}")
     precisions = _groups(cell, lambda record: str(record.get("run", {}).get("precision")))
     if len(precisions) > 1:
         lines.append(f"mixed precision: {_listed(precisions)}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from caref.results import paper
 from caref.results.labels import distinguishing, settings
 from caref.results.store import Cell
-from caref.results.summary import Summary, refusal, scores, source, summarise, trainable_percent
+from caref.results.summary import Summary, on_floor, refusal, scores, source, summarise, trainable_percent
 
 AVERAGE = "average"
 COLUMNS = (*paper.DATASETS, AVERAGE)
@@ -58,6 +58,14 @@ class Table:
     def trainable_percent(self, row: str) -> float | None:
         found = [self.cells[row, dataset] for dataset in paper.DATASETS if (row, dataset) in self.cells]
         return trainable_percent(found[0]) if found else None
+
+    def has(self, row: str) -> bool:
+        """Whether some place of a row holds data."""
+        return any((row, dataset) in self.cells for dataset in paper.DATASETS)
+
+    def on_floor(self, row: str, dataset: str) -> bool:
+        """See `summary.on_floor`."""
+        return on_floor(*(self.summary(row, metric, dataset) for metric in ("similarity", "floor")))
 
     def filled(self) -> int:
         """How many of the distinct places of the table hold data."""

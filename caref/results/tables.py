@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from caref.results.every_cell import MEASURES, Line, lines
+from caref.results.every_cell import Line, lines
+from caref.results.measures import MEASURES, SWEEP, shown
 from caref.results.store import Cell
 from caref.results.summary import Summary, scores, summarise
 
 _NOTHING = "–"
+_SPREAD = ("accuracy", "nbert")  # with their deviation; a line has no room for more
 
 
 def job_table(records: Mapping[int, Mapping]) -> str:
@@ -22,15 +24,15 @@ def job_table(records: Mapping[int, Mapping]) -> str:
         return "no split is finished"
     body = []
     for metric, measure in MEASURES.items():
-        summary = summarise(scores(records, metric).values())
-        if summary:
-            name = f"{measure.label} ({measure.unit})" if measure.unit else measure.label
-            body.append([name, measure.text(summary.mean), f"± {measure.text(summary.std)}", str(summary.n)])
+        if summary := summarise(scores(records, metric).values()):
+            body.append([measure.named, measure.text(summary.mean), f"± {measure.text(summary.std)}", str(summary.n)])
+        elif measure.where:
+            body.append([measure.named, _NOTHING, _NOTHING, "0"])
     return _aligned([["", "mean", "std", "splits"], *body])
 
 
 def sweep_table(cells: Sequence[Cell], wanted: Mapping[str, int] | int = 60) -> str:
-    """One line a cell: what it is, how many of its splits are done, accuracy and nBERT.
+    """One line a cell: what it is, how many of its splits are done, accuracy, nBERT and what stands beside them.
 
     Args:
         cells: of any models and datasets.
@@ -43,7 +45,7 @@ def sweep_table(cells: Sequence[Cell], wanted: Mapping[str, int] | int = 60) -> 
     if not found:
         return "no cell holds a record"
     models = {line.model for line in found}
-    head = ["dataset", "peft", "reg", "splits", "accuracy", "nBERT", "signature"]
+    head = ["dataset", "peft", "reg", "splits", *(measure.label for measure in shown(SWEEP).values()), "signature"]
     body = [_sweep_line(line, wanted) for line in found]
     if len(models) > 1:
         head, body = ["model", *head], [[line.model, *one] for line, one in zip(found, body, strict=True)]
@@ -67,8 +69,14 @@ def _demo(line: Line) -> bool:
 
 def _sweep_line(line: Line, wanted: Mapping[str, int] | int) -> list[str]:
     of = wanted if isinstance(wanted, int) else wanted.get(line.cell.signature, line.n)
-    figures = [spread(line.summaries.get(metric)) for metric in ("accuracy", "nbert")]
+    figures = [
+        spread(line.summaries.get(metric)) if metric in _SPREAD else _mean(line, metric) for metric in shown(SWEEP)
+    ]
     return [line.dataset, line.peft, line.reg, f"{line.n} of {of}", *figures, line.cell.signature]
+
+
+def _mean(line: Line, metric: str) -> str:
+    return MEASURES[metric].text(line.summaries[metric].mean) if metric in line.summaries else _NOTHING
 
 
 def spread(summary: Summary | None) -> str:

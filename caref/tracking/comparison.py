@@ -10,6 +10,7 @@ from caref.errors import UserError
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2 import Report
 
+_BESIDE = [f"summary:{metric}/mean" for metric in ("nbert_strict", "similarity", "broken")]
 _TERMS = ("loss", "ce", "sced", "kl")
 
 
@@ -27,7 +28,13 @@ def comparison(project: str, entity: str) -> "Report":
         name="signatures",
         filters="Config('kind') = 'summary'",
         order=[wr.OrderBy(wr.SummaryMetric("nbert/mean"), ascending=False)],
-        pinned_columns=["run:displayName", *_columns("nbert"), *_columns("accuracy"), "summary:trainable_percent"],
+        pinned_columns=[
+            "run:displayName",
+            *_columns("nbert"),
+            *_columns("accuracy"),
+            *_BESIDE,
+            "summary:trainable_percent",
+        ],
     )
     return wr.Report(
         project=project,

@@ -66,16 +66,19 @@ def _record(split: int, scores: Mapping[str, float], **changes) -> dict:
 
 @pytest.fixture(scope="session")
 def make_cell() -> Callable[..., store.Cell]:
-    """A function: the cell of a row and dataset, from its accuracies (nBERT 0.9 of them, unless given) by split."""
+    """A function: the cell of a row and dataset, from its accuracies (nBERT 0.9 of them, unless given) by split.
 
-    def make(row, dataset, accuracy, nbert=None, /, *, source="files", record=None, **changes) -> store.Cell:
+    Its records are of before strict nBERT, similarity and the floor, unless `scores` has them, one number each.
+    """
+
+    def make(row, dataset, accuracy, nbert=None, /, *, source="files", record=None, scores=None, **changes):
         nbert = [0.9 * value for value in accuracy] if nbert is None else nbert
         configuration = _configuration(row, dataset, **changes)
         share = next((one.trainable_percent for one in paper.rows() if one.name == row), 0.05)
         counts = {"train": 48, "evaluated": 350, "trainable": round(100 * share), "parameters": 10_000}
         more = {"source": source, "fingerprint": configuration["fingerprint"], "counts": counts} | (record or {})
         records = {
-            split: _record(split, {"accuracy": a, "nbert": b}, **more)
+            split: _record(split, {"accuracy": a, "nbert": b, **(scores or {})}, **more)
             for split, (a, b) in enumerate(zip(accuracy, nbert, strict=True))
         }
         return store.Cell(hashlib.sha256(repr(configuration).encode()).hexdigest()[:12], configuration, records)

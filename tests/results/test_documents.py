@@ -60,8 +60,7 @@ def test_latex_is_balanced_and_every_line_has_its_columns(papers):
     assert bare.count("{") == bare.count("}")
     assert re.findall(r"\\begin\{(.*?)\}", tex)[::-1] == re.findall(r"\\end\{(.*?)\}", tex)
     lines = [line for line in tex.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {7}
-    assert len(lines) == 1 + 4 * len(paper.rows())
+    assert [len(re.findall(r"(?<!\\)&", line)) for line in lines] == [7] * (1 + 4 * len(paper.rows())) + [4] * 11
     for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
         assert rule in tex
 
@@ -84,8 +83,8 @@ def test_latex_prints_what_a_title_says():
 def test_table1_csv_reads_back_to_the_last_digit(papers):
     table = papers.setups[0].table
     found = rows_of(papers, "table1.csv")
-    assert len(found) == len(paper.rows()) * 2 * 5
-    for row in found:
+    assert len(found) == len(paper.rows()) * 5 * 5
+    for row in (row for row in found if row["metric"] in paper.METRICS):
         ours = table.summary(row["row"], row["metric"], row["dataset"])
         assert float(row["mean"]) == ours.mean and int(row["n"]) == ours.n
         assert row["std"] == "" if row["dataset"] == AVERAGE else float(row["std"]) == ours.std

@@ -18,6 +18,8 @@ def test_a_jobs_table_has_mean_deviation_and_number_of_splits(make_cell):
     assert [line.split("(")[0].split("  ")[0].strip() for line in lines[2:]] == [
         "accuracy",
         "nBERT",
+        "strict nBERT",
+        "similarity",
         "broken",
         "explanation length",
         "distinct-1",

@@ -1,8 +1,5 @@
 "use strict";
-const cells = JSON.parse(document.getElementById("behind").textContent);
-const labels = {
-  accuracy: "accuracy", nbert: "nBERT", broken: "broken", explanation_length: "length", distinct_1: "distinct-1", distinct_2: "distinct-2",
-};
+const { cells, measures } = JSON.parse(document.getElementById("behind").textContent);
 
 // ---- behind a cell ----
 
@@ -21,7 +18,7 @@ function drawn(tag, attributes, text) {
 }
 
 // Every split as a dot, stacked where splits score alike; the line is the mean.
-function dots(name, values, splits) {
+function dots({ label: name, decimals }, values, splits) {
   const width = 320, base = 84, radius = 3.4;
   const known = values.map((value, at) => [value, splits[at]]).filter(([value]) => value !== null);
   const low = Math.min(...known.map(([value]) => value)), high = Math.max(...known.map(([value]) => value));
@@ -41,21 +38,21 @@ function dots(name, values, splits) {
   }
   const mean = known.reduce((sum, [value]) => sum + value, 0) / known.length;
   svg.append(drawn("line", { x1: x(mean), x2: x(mean), y1: 18, y2: base + 5, class: "at" }));
-  svg.append(drawn("text", { x: x(mean), y: 100, "text-anchor": "middle" }, mean.toFixed(2)));
+  svg.append(drawn("text", { x: x(mean), y: 100, "text-anchor": "middle" }, mean.toFixed(decimals)));
   if (high > low) {
-    if (x(mean) > 60) svg.append(drawn("text", { x: 8, y: 100 }, low.toFixed(2)));
-    if (x(mean) < width - 60) svg.append(drawn("text", { x: width - 8, y: 100, "text-anchor": "end" }, high.toFixed(2)));
+    if (x(mean) > 60) svg.append(drawn("text", { x: 8, y: 100 }, low.toFixed(decimals)));
+    if (x(mean) < width - 60) svg.append(drawn("text", { x: width - 8, y: 100, "text-anchor": "end" }, high.toFixed(decimals)));
   }
   return svg;
 }
 
 function splitTable(cell) {
-  const metrics = Object.keys(cell.scores);
+  const shown = measures.filter((one) => cell.scores[one.name]);
   const table = make("table", null, "list"), head = table.createTHead().insertRow(), body = table.createTBody();
-  for (const name of ["split", "seed", ...metrics.map((metric) => labels[metric])]) head.append(make("th", name));
+  for (const name of ["split", "seed", ...shown.map((one) => one.label)]) head.append(make("th", name));
   cell.splits.forEach((split, at) => {
     const row = body.insertRow();
-    for (const value of [split, cell.seeds[at], ...metrics.map((metric) => cell.scores[metric][at])]) row.append(make("td", value ?? "–"));
+    for (const value of [split, cell.seeds[at], ...shown.map((one) => cell.scores[one.name][at])]) row.append(make("td", value ?? "–"));
   });
   return table;
 }
@@ -73,7 +70,7 @@ function example(one) {
   const said = line("generated", one.generation ?? "");
   said.prepend(make("span", one.right ? "✓ " : "✗ ", `mark ${one.right ? "yes" : "no"}`));
   line("gold", `${one.gold} because ${(one.explanations ?? []).join(" / ")}`);
-  line("nBERT", `${Number(one.nbert ?? 0).toFixed(2)}${one.broken ? ", broken: no separator" : ""}`);
+  line("nBERT", `${Number(one.nbert ?? 0).toFixed(2)}${one.broken ? ", no explanation: counted as “unk”" : ""}`);
   return block;
 }
 
@@ -90,8 +87,7 @@ function open(signature) {
   for (const note of cell.notes) body.append(make("p", note, "banner"));
   if (cell.splits.length) {
     const plots = make("div", null, "plots");
-    for (const metric of ["accuracy", "nbert"])
-      if (cell.scores[metric].some((value) => value !== null)) plots.append(dots(labels[metric], cell.scores[metric], cell.splits));
+    for (const one of measures) if (one.drawn && cell.scores[one.name]) plots.append(dots(one, cell.scores[one.name], cell.splits));
     body.append(plots);
     const all = make("details"), scroll = make("div", null, "scroll");
     scroll.append(splitTable(cell));
