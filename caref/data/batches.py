@@ -82,10 +82,12 @@ def collate(examples: Sequence[Encoded], backbone) -> Batch:
     pad_token = backbone.tokenizer.pad_token_id
     targets = [example.target for example in examples]
     if backbone.encoder_decoder:
-        start = backbone.model.config.decoder_start_token_id
         inputs = attended([example.prompt for example in examples], pad_token)
-        inputs["decoder_input_ids"] = pad([(start, *target[:-1]) for target in targets], pad_token)
-        unlabelled = [0] * len(examples)
+        read = attended([(*backbone.start, *target[:-1]) for target in targets], pad_token)
+        inputs["decoder_input_ids"] = read["input_ids"]
+        if backbone.decoder_mask:
+            inputs["decoder_attention_mask"] = read["attention_mask"]
+        unlabelled = [len(backbone.start) - 1] * len(examples)  # what is forced is not learnt
     else:
         # The last token is predicted, never read.
         inputs = attended([(*example.prompt, *example.target[:-1]) for example in examples], pad_token)

@@ -47,14 +47,13 @@ def side_by_side(
     known = len(tokenizer)
     # A tokenizer in Python looks up what is special anew for every text.
     special = frozenset(() if tokenizer.is_fast else tokenizer.all_special_ids)
-    config = backbone.model.config
     greedy = GenerationConfig(
         do_sample=False,
         num_beams=1,
         max_new_tokens=max_new_tokens,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
-        decoder_start_token_id=config.decoder_start_token_id if backbone.encoder_decoder else None,
+        decoder_start_token_id=backbone.start[0] if backbone.start else None,
     )
     model.eval()
     (count,) = {len(examples) for examples in splits}  # or else a split would have no rows in some batch
@@ -66,11 +65,13 @@ def side_by_side(
         prompts = [splits[split][place].prompt for split, place in rows]
         left = not backbone.encoder_decoder  # a decoder-only model goes on where its prompt ends
         inputs = attended(prompts, tokenizer.pad_token_id, left)
+        if len(backbone.start) > 1 or backbone.decoder_mask:  # generation itself begins with one token, unmasked
+            inputs["decoder_input_ids"] = torch.tensor([backbone.start] * len(rows))
+            inputs["decoder_attention_mask"] = torch.ones_like(inputs["decoder_input_ids"])
         inputs = {name: tensor.to(backbone.device) for name, tensor in inputs.items()}
         with backbone.autocast():
             written = model.generate(**inputs, generation_config=greedy)
-        if left:
-            written = written[:, inputs["input_ids"].shape[1] :]
+        written = written[:, inputs["input_ids"].shape[1] if left else len(backbone.start) :]
         # A model may have more output rows than its tokenizer has tokens; what such a row stands for says nothing.
         told = [[token for token in row if token < known and token not in special] for row in written.tolist()]
         decoded = tokenizer.batch_decode(told, skip_special_tokens=tokenizer.is_fast)

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from caref.config.schema import Model
 from caref.errors import UserError
-from caref.models import shapes
+from caref.models import shapes, starts
 from caref.models.checkpoints import Folder, Gguf, Hub, locate
 
 if TYPE_CHECKING:
@@ -20,12 +20,19 @@ BYTE = "byte"  # the name of ByT5's tokenizer, which needs no file
 
 @dataclass(frozen=True)
 class Backbone:
-    """A language model in evaluation mode and the tokenizer of its texts."""
+    """A language model in evaluation mode and the tokenizer of its texts.
+
+    Attributes:
+        start: what an encoder-decoder's decoder reads before the first token that it writes; of others nothing.
+        decoder_mask: whether the decoder has to be told that its start is no padding.
+    """
 
     name: str
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     dtype: torch.dtype = torch.float32  # of its own weights, whatever a split puts in their places
+    start: tuple[int, ...] = ()
+    decoder_mask: bool = False
 
     @property
     def encoder_decoder(self) -> bool:
@@ -54,7 +61,7 @@ def load(model: DictConfig | Model, device: str | torch.device = "cpu", dtype: t
 
     Raises:
         UserError: if a path leads nowhere, the hub is out of reach, files are damaged, the vocabulary is too small
-            for the tokenizer, or the family cannot compute in `dtype`.
+            for the tokenizer, the family cannot compute in `dtype`, or nothing says how its decoder starts.
 
     Example:
         >>> backbone = load(Model(name="tiny", tokenizer="byte", config={
@@ -68,14 +75,19 @@ def load(model: DictConfig | Model, device: str | torch.device = "cpu", dtype: t
         config = shapes.configuration(model)
         _prepare(config, model, dtype)
         network = shapes.with_random_weights(config).to(dtype)
+        for key in shapes.FORCED:
+            setattr(network.generation_config, key, model.config.get(key))
         tokenizer = _tokenizer(model, None)
     else:
         files = _files(model.path, model.revision, "model.path")
         network = _pretrained(model, files, dtype)
         tokenizer = _tokenizer(model, files)
+    start = starts.start_tokens(network, tokenizer) if network.config.is_encoder_decoder else ()
     _fit(network, tokenizer, model)
     _in_one_operation(network)
-    return Backbone(model.name, network.to(device).eval(), tokenizer, dtype)
+    network = network.to(device).eval()
+    mask = bool(start) and starts.hides_its_start(network, start, tokenizer.pad_token_id)
+    return Backbone(model.name, network, tokenizer, dtype, start, mask)
 
 
 def typed(model: DictConfig | Model) -> Model:
@@ -163,9 +175,10 @@ def _fit(network: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", model
             raise UserError(f"model.tokenizer={model.tokenizer or model.path}: has neither a padding nor an end token")
         tokenizer.pad_token = tokenizer.eos_token
     network.config.pad_token_id = tokenizer.pad_token_id
-    # Beams, sampling and n-gram blocking of a checkpoint would leak into what is said to be greedy decoding.
+    # Beams, sampling, n-gram blocking and forced tokens of a checkpoint would leak into what is said to be greedy
+    # decoding; what a checkpoint forces at the start is `Backbone.start`.
     own = network.generation_config
-    special = ("bos_token_id", "eos_token_id", "decoder_start_token_id", "forced_bos_token_id", "forced_eos_token_id")
+    special = ("bos_token_id", "eos_token_id", "decoder_start_token_id")
     network.generation_config = GenerationConfig(
         pad_token_id=tokenizer.pad_token_id, **{key: getattr(own, key, None) for key in special}
     )

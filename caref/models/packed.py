@@ -4,11 +4,14 @@ A batch of K splits holds the rows of the first, then those of the second, and s
 batch. Every module that holds something trained is replaced by a twin with K copies of it; a linear layer's twin is a
 batched matrix product, any other module's is the module itself, vectorised over its copies. So no split's rows ever
 meet another's tensors, and each computes what it would compute alone, up to the rounding of sums.
+
+That holds where a module is given the batch's rows in their order, and treats each by itself. A twin knows how many
+rows the batch has and refuses anything else; the rest is found by `caref.running.company`.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,10 +42,12 @@ class PackedPart:
 
     Attributes:
         parameters: float32, (K, ...) each; where K = 1 without that dimension.
+        names: of each, as the model of one split calls it.
     """
 
     alone: TrainedPart
     parameters: list[nn.Parameter]
+    names: list[str]
     twins: "_Twins"
 
     @property
@@ -94,17 +99,68 @@ def packed_part(backbone: Backbone, peft: "Peft", seeds: Sequence[int], total_st
         with trained_part(backbone, peft, seed, total_steps) as part:
             starts.append([parameter.detach().clone() for parameter in part.parameters])
     with trained_part(backbone, peft, seeds[-1], total_steps) as alone:
+        called = {id(parameter): name for name, parameter in alone.model.named_parameters()}
+        names = [called[id(parameter)] for parameter in alone.parameters]
         if not starts:
-            yield PackedPart(alone, alone.parameters, _Twins([]))
+            yield PackedPart(alone, alone.parameters, names, _Twins([]))
             return
         starts.append([parameter.detach() for parameter in alone.parameters])
         stacked = [nn.Parameter(torch.stack(copies)) for copies in zip(*starts, strict=True)]
-        twins = _Twins(_places(alone.model, dict(zip(map(id, alone.parameters), stacked, strict=True))))
+        batch = Rows(len(seeds))
+        twins = _Twins(_places(alone.model, dict(zip(map(id, alone.parameters), stacked, strict=True)), batch))
         twins.put_on()
         try:
-            yield PackedPart(alone, stacked, twins)
+            with batch.counted(backbone.model):
+                yield PackedPart(alone, stacked, names, twins)
         finally:
             twins.take_off()
+
+
+class NotInRows(RuntimeError):
+    """A module that several splits share was given something else than the batch's rows."""
+
+
+@dataclass
+class Rows:
+    """The rows of the batch at hand: K splits, one after the other, equally many of each.
+
+    Attributes:
+        splits: K.
+        count: K * B.
+    """
+
+    splits: int
+    count: int = field(default=0, init=False)
+
+    @contextmanager
+    def counted(self, model: nn.Module) -> Iterator[None]:
+        """In the block the rows are counted of whatever the model, or its encoder alone, is called with."""
+        entrances = {model, model.get_encoder()} if model.config.is_encoder_decoder else {model}
+        hooks = [entrance.register_forward_pre_hook(self._count, with_kwargs=True) for entrance in entrances]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _count(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
+        names = ("input_ids", "inputs_embeds", "decoder_input_ids", "decoder_inputs_embeds")
+        given = next((kwargs[name] for name in names if kwargs.get(name) is not None), args[0] if args else None)
+        if given is not None:
+            self.count = len(given)
+
+    def by_split(self, rows: Tensor, path: str) -> Tensor:
+        """(K * B, ...) -> (K, B, ...).
+
+        Args:
+            path: of the module that was given them.
+
+        Raises:
+            NotInRows: these are not as many as the batch has, or not equally many of each split.
+        """
+        if len(rows) != self.count or self.count % self.splits:
+            raise NotInRows(f"{path} is given {tuple(rows.shape)}, not the {self.count} rows of {self.splits} splits")
+        return rows.unflatten(0, (self.splits, -1))
 
 
 class PackedLinear(nn.Module):
@@ -113,15 +169,17 @@ class PackedLinear(nn.Module):
     Args:
         weight: (K, out, in).
         bias: (K, out), or None.
+        batch: the rows that it is called with.
+        path: of the module it stands for.
     """
 
-    def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None):
+    def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None, batch: Rows, path: str):
         super().__init__()
-        self.weight, self.bias = weight, bias
+        self.weight, self.bias, self._batch, self._path = weight, bias, batch, path
 
     def forward(self, rows: Tensor) -> Tensor:
         """(K * B, ..., in) -> (K * B, ..., out): each layer on its own B rows."""
-        of_splits = rows.reshape(len(self.weight), -1, rows.shape[-1])
+        of_splits = self._batch.by_split(rows, self._path).reshape(len(self.weight), -1, rows.shape[-1])
         if self.bias is None:
             product = torch.bmm(of_splits, self.weight.mT)
         else:
@@ -135,11 +193,13 @@ class PackedModule(nn.Module):
     Args:
         module: treats every row by itself.
         stacked: what they differ in, by the module's own names for it, (K, ...) each.
+        batch: the rows that it is called with.
+        path: of the module.
     """
 
-    def __init__(self, module: nn.Module, stacked: dict[str, nn.Parameter]):
+    def __init__(self, module: nn.Module, stacked: dict[str, nn.Parameter], batch: Rows, path: str):
         super().__init__()
-        self.module, self.stacked = module, stacked
+        self.module, self.stacked, self._batch, self._path = module, stacked, batch, path
         self._apply_all = torch.vmap(lambda own, rows: functional_call(self.module, own, (rows,)))
 
     def __getattr__(self, name: str):
@@ -149,8 +209,7 @@ class PackedModule(nn.Module):
             return getattr(super().__getattr__("module"), name)
 
     def forward(self, rows: Tensor) -> Tensor:
-        count = len(next(iter(self.stacked.values())))
-        return self._apply_all(self.stacked, rows.unflatten(0, (count, -1))).flatten(0, 1)
+        return self._apply_all(self.stacked, self._batch.by_split(rows, self._path)).flatten(0, 1)
 
 
 @dataclass(frozen=True)
@@ -185,9 +244,10 @@ class _Twins:
             self.put_on()
 
 
-def _places(model: nn.Module, stacked: dict[int, nn.Parameter]) -> list[_Place]:
+def _places(model: nn.Module, stacked: dict[int, nn.Parameter], batch: Rows) -> list[_Place]:
     """Every place of a module that holds one of these parameters, keyed by the id of the one they are copies of."""
     held: dict[nn.Module, dict[str, nn.Parameter]] = {}
+    paths: dict[nn.Module, str] = {}
     for path, module in model.named_modules():
         names = ""
         if isinstance(module, nn.ParameterDict):  # it computes nothing: its parent does
@@ -195,8 +255,10 @@ def _places(model: nn.Module, stacked: dict[int, nn.Parameter]) -> list[_Place]:
             names = f"{name}."
         for name, parameter in module.named_parameters(recurse=False):
             if id(parameter) in stacked:
-                held.setdefault(model.get_submodule(path), {})[names + name] = stacked[id(parameter)]
-    twins = {module: _twin(module, own) for module, own in held.items()}
+                holder = model.get_submodule(path)
+                paths[holder] = path
+                held.setdefault(holder, {})[names + name] = stacked[id(parameter)]
+    twins = {module: _twin(module, own, batch, paths[module]) for module, own in held.items()}
     return [
         _Place(parent, name, child, twins[child])
         for parent in model.modules()
@@ -205,7 +267,7 @@ def _places(model: nn.Module, stacked: dict[int, nn.Parameter]) -> list[_Place]:
     ]
 
 
-def _twin(module: nn.Module, stacked: dict[str, nn.Parameter]) -> nn.Module:
+def _twin(module: nn.Module, stacked: dict[str, nn.Parameter], batch: Rows, path: str) -> nn.Module:
     if type(module) is nn.Linear and (module.bias is None or "bias" in stacked):
-        return PackedLinear(stacked["weight"], stacked.get("bias"))
-    return PackedModule(module, stacked)
+        return PackedLinear(stacked["weight"], stacked.get("bias"), batch, path)
+    return PackedModule(module, stacked, batch, path)

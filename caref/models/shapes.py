@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 RANDOM_WEIGHTS_SEED = 0
 
+# What generation is to force, which transformers keeps apart from a configuration and would drop from one.
+FORCED = ("forced_bos_token_id", "forced_eos_token_id", "forced_decoder_ids")
 # Keys that every family takes, though not every configuration lists them.
 _EVERYWHERE = {
+    *FORCED,
     "tie_word_embeddings",
     "pad_token_id",
     "bos_token_id",
     "eos_token_id",
     "decoder_start_token_id",
-    "forced_bos_token_id",
-    "forced_eos_token_id",
 }
 
 
@@ -49,6 +50,7 @@ def spelt_out(shape: Mapping[str, Any]) -> "PreTrainedConfig":
     Raises:
         UserError: if a key is unknown (transformers would take it silently) or a value is refused.
     """
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import CONFIG_MAPPING
 
     shape = dict(shape)
@@ -63,7 +65,7 @@ def spelt_out(shape: Mapping[str, Any]) -> "PreTrainedConfig":
         raise UserError(f"model.config.{unknown[0]}: {family} has no such key")
     try:
         return known(**shape)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, StrictDataclassError) as error:
         raise UserError(f"model.config: {family} refuses it: {error}") from None
 
 

@@ -42,7 +42,7 @@ class Packs:
         # A CPU is busy with one split's batch: on the shape of Flan-T5-small packs were slower (docs/performance.md).
         if asked == 1 or (asked == "auto" and bench.device.type == "cpu"):
             return 1
-        reason = why_alone(bench.backbone, bench.job.peft)
+        reason = why_alone(bench.backbone, bench.job.peft) or bench.why_alone(sample)
         if reason is not None:
             self._say(f"splits run one by one: {reason}")
             return 1

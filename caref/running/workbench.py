@@ -188,6 +188,12 @@ class Workbench:
             longest = evaluation[: job.evaluation.batch_size]
             generate(part.model, self.backbone, longest, job.evaluation.batch_size, few)
 
+    def why_alone(self, split: Split) -> str | None:
+        """Why splits of this job cannot be trained side by side, found on one of them; None where they can."""
+        from caref.running import company
+
+        return company.why_alone(self.backbone, self.job.peft, self.objective, self.tokens(split.train), split.seed)
+
     def _scored(
         self,
         split: Split,
