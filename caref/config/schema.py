@@ -36,7 +36,8 @@ class Dataset:
     train_split: str = "train"
     eval_split: str = "validation"
     train_size: int = 48  # training examples a split
-    eval_size: int = 350  # evaluated examples a split
+    eval_size: int = 350  # evaluated examples a split; feb draws as many of each class, so 348 of e-SNLI
+    sampling: str = "feb"  # feb: FEB's own samples; balanced: the project's, any size of any file, nothing twice
 
 
 @dataclass
@@ -73,7 +74,7 @@ class Train:
 @dataclass
 class Evaluation:
     batch_size: int = 32
-    max_new_tokens: int = 128
+    max_new_tokens: int = 99  # FEB generates 100 tokens, the start token included
 
 
 @dataclass

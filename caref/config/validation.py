@@ -31,6 +31,7 @@ _ONE_OF = {
     "train.precision": ("auto", "bf16", "fp32"),
     "train.supervise": ("joint", "answer"),
     "source.name": ("auto", "files", "hub", "demo"),
+    "dataset.sampling": ("feb", "balanced"),
     "dataset.train_split": ("train", "validation", "test"),
     "dataset.eval_split": ("train", "validation", "test"),
     "tracker.mode": ("offline", "online"),
@@ -75,6 +76,9 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
                 yield key, mend.format(_listed(bound))
     if values["pack"] != "auto" and (type(values["pack"]) is not int or values["pack"] < 1):
         yield "pack", "must be auto or a whole number of splits, at least 1"
+    if values["dataset.sampling"] == "feb" and values["dataset.train_split"] == values["dataset.eval_split"]:
+        told = "feb takes nothing out: the model would be evaluated on what it was trained on"
+        yield "dataset.train_split", f"{told}; use dataset.sampling=balanced or another split"
     if values["source.name"] == "demo" and values["source.root"] is not None:
         yield "source.root", "the demo data is made, not read; use source=files or drop it"
 

@@ -7,11 +7,11 @@ import string
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from caref.data import prompts, releases, sources, splits
+from caref.data import prompts, releases, sampling, splits
 from caref.data.examples import Example
-from caref.data.sources import Loaded
+from caref.data.splits import Protocol
 from caref.errors import UserError, reported
 
 _LABEL_WIDTH = 13  # of the column that says what a line is
@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--source", default="auto", help="auto, files, hub or demo (default: auto)")
     parser.add_argument("--root", help="folder of the releases (default: $CAREF_DATA, else data)")
     parser.add_argument("--split", default="0", help="which of the 60 splits (default: 0)")
+    parser.add_argument(
+        "--sampling", default="feb", choices=("feb", "balanced"), help="FEB's samples or balanced ones (default: feb)"
+    )
     parser.add_argument("--train-split", default="train", help="train, validation or test (default: train)")
     parser.add_argument("--eval-split", default="validation", help="likewise (default: validation)")
     parser.add_argument("--train-size", type=int, default=48, help="training examples (default: 48)")
@@ -51,26 +54,40 @@ def show(options: argparse.Namespace) -> None:
     root = options.root
     if root is None and options.source in ("auto", "files"):
         root = os.environ.get("CAREF_DATA", "data")
-    sides = (options.train_split, options.eval_split)
-    train, evaluation = (sources.load(options.dataset, side, options.source, root) for side in sides)
-    split = splits.draw(train.examples, evaluation.examples, indices[0], options.train_size, options.eval_size)
+    keys = ("sampling", "train_split", "eval_split", "train_size", "eval_size")
+    dataset = {"name": options.dataset} | {key: getattr(options, key) for key in keys}
+    pool = sampling.pool(dataset, options.source, root)
+    split = pool.split(indices[0])
 
-    print(f"{options.dataset} · split {split.index} (seed {split.seed}) · source {train.source}\n")
-    _print_side("train on", options.train_split, train, split.train)
-    _print_side("evaluate on", options.eval_split, evaluation, split.evaluation)
+    print(f"{options.dataset} · split {split.index} (seed {split.seed}) · source {pool.source}\n")
+    _print_line("samples", _standing(split.protocol))
+    _print_side("train on", pool.rows["train"], split.train)
+    _print_side("evaluate on", pool.rows["evaluation"], split.evaluation)
     for number, example in enumerate(split.train[: options.number], 1):
         print(f"\n─── training example {number} of {len(split.train)} · {example.id}")
         _print_example(options.dataset, example)
 
 
-def _print_side(role: str, name: str, loaded: Loaded, chosen: Sequence[Example]) -> None:
+def _standing(protocol: Protocol) -> str:
+    if protocol.own:
+        return "FEB's own"
+    replaced = [
+        f"{count} drawn row{'s' if count > 1 else ''} of {side} replaced, {reason}"
+        for side, counts in protocol.replaced.items()
+        for reason, count in counts.items()
+    ]
+    return f"not FEB's own: {'; '.join([*protocol.reasons, *replaced])}"
+
+
+def _print_side(role: str, rows: Mapping, chosen: Sequence[Example]) -> None:
     one_for_all = len({example.choices for example in chosen}) == 1
     counts = Counter(example.label for example in chosen)
     names = chosen[0].choices if one_for_all else [f"({letter})" for letter in string.ascii_uppercase]
     balance = ", ".join(f"{counts[label]} {names[label]}" for label in sorted(counts))
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in loaded.dropped.items())
-    read = f"{len(loaded.examples):,} usable, " + (f"dropped: {dropped}" if dropped else "none dropped")
-    _print_line(role, f"{len(chosen)} of {name}: {balance}; {read}")
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in rows["dropped"].items())
+    usable = rows["rows"] - sum(rows["dropped"].values())
+    read = f"{usable:,} usable, " + (f"dropped: {dropped}" if dropped else "none dropped")
+    _print_line(role, f"{len(chosen)} of {rows['split']}: {balance}; {read}")
 
 
 def _print_example(dataset: str, example: Example) -> None:

@@ -4,17 +4,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from caref.data import feb
 from caref.data.examples import Example
 from caref.data.files import Row, by_id, read_csv
-from caref.data.releases import Layout, ReleaseFile, Unusable
+from caref.data.releases import Layout, Record, ReleaseFile, Unusable
 
 SOURCE = "explain what is more nonsensical? \\n choice1: {sent0} choice2: {sent1}"
 LOWERCASE = True
+# FEB's training list has every statement three times, once with each of its explanations: 30,000 rows.
+FEB = feb.Rule(feb.chosen_by_class, rows={"train": 10_000, "validation": 997}, explanations=3)
 
 _EXPLANATIONS = ("explanation1", "explanation2", "explanation3")
 
 
-def read_release(sentences: Path, answers: Path, explanations: Path) -> Iterator[Example | Unusable]:
+def read_release(sentences: Path, answers: Path, explanations: Path) -> Iterator[Record]:
     """Sentences (subtask A), which one is nonsensical (0 or 1), and three reasons why (subtask C), by id."""
     nonsensical = by_id(read_csv(answers, ("id", "answer"), header=False), "id")
     reasons = by_id(read_csv(explanations, ("id", *_EXPLANATIONS), header=False), "id")
@@ -27,13 +30,13 @@ def read_release(sentences: Path, answers: Path, explanations: Path) -> Iterator
             raise nonsensical[id].refusal(f"the answer is {answer!r}, not 0 or 1")
         said = [reasons[id].text(column).strip() for column in _EXPLANATIONS] if id in reasons else []
         if not any(said):
-            yield Unusable("no explanation")
+            yield Unusable("no explanation", int(answer))
             continue
         fields = {"sent0": row.text("sent0").strip(), "sent1": row.text("sent1").strip()}
         yield Example(id, fields, ("choice1", "choice2"), int(answer), tuple(filter(None, said)))
 
 
-def read_hub(rows: Iterable[Row]) -> Iterator[Example | Unusable]:
+def read_hub(rows: Iterable[Row]) -> Iterator[Record]:
     """The hub has no copy that we could confirm, so there is none to read."""
     raise NotImplementedError("ComVE has no hub copy: HUB is None")
 

@@ -8,27 +8,34 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from caref.data import feb
 from caref.data.examples import Example, Span
 from caref.data.files import Row, by_id, read_jsonl
-from caref.data.releases import Hub, Layout, ReleaseFile, Unusable
+from caref.data.releases import Hub, Layout, Record, ReleaseFile, Unusable
 
 SOURCE = "explain {question} \\n {choices}"
 LOWERCASE = True
+# Not in FEB's paper: by its code, as SparseFit and CAREF run it.
+FEB = feb.Rule(feb.shuffled, rows={"train": 7_610, "validation": 950})
 
 
-def read_release(questions: Path, explanations: Path) -> Iterator[Example | Unusable]:
-    """Questions and their explanations, joined by id."""
+def read_release(questions: Path, explanations: Path) -> Iterator[Record]:
+    """Questions and their explanations, joined by id, in the order of the explanations, which is the hub's and FEB's."""
+    asked = by_id(read_jsonl(questions), "id")
     given: dict[str, list[Row]] = defaultdict(list)
     for row in read_jsonl(explanations):
         given[row.text("id")].append(row)
-    for row in by_id(read_jsonl(questions), "id").values():
+    for id in dict.fromkeys([*given, *asked]):
+        if id not in asked:
+            yield Unusable("no such question in CommonsenseQA")
+            continue
+        row, rows = asked[id], given.get(id, [])
         letters, choices = lettered_choices(row)
         key = row.text("answerKey")
         if key not in letters:
             raise row.refusal(f"answerKey is {key!r}, not one of {', '.join(letters)}")
-        rows = given[row.text("id")]
         yield _example(
-            row.text("id"),
+            id,
             row.text("question", "stem"),
             choices,
             letters.index(key),
@@ -37,7 +44,7 @@ def read_release(questions: Path, explanations: Path) -> Iterator[Example | Unus
         )
 
 
-def read_hub(rows: Iterable[Row]) -> Iterator[Example | Unusable]:
+def read_hub(rows: Iterable[Row]) -> Iterator[Record]:
     """The hub's rows, which give the answer as a text."""
     for row in rows:
         choices = [choice.strip() for choice in row.list("choices")]
@@ -98,7 +105,7 @@ def _example(
 ) -> Example | Unusable:
     said = tuple(explanation.strip() for explanation in explanations if explanation.strip())
     if not said:
-        return Unusable("no explanation")
+        return Unusable("no explanation", label)
     question = question.strip()
     spans = {span for mark in selected if (span := marked_span(question, mark))}
     rationale = tuple(sorted(spans, key=lambda span: (span.start, span.end)))

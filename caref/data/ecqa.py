@@ -1,28 +1,35 @@
-"""ECQA (Aggarwal et al. 2021): CommonsenseQA v1.11 questions with five choices, explained in free text."""
+"""ECQA (Aggarwal et al. 2021): CommonsenseQA v1.11 questions with five choices, and why the right one is right.
 
-from collections.abc import Iterable, Iterator
+The explanation is the question's positive properties, joined: FEB's choice. The release's free text (taskB) argues
+against the wrong choices too.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from caref.data import feb
 from caref.data.cos_e import lettered_choices
 from caref.data.examples import Example
 from caref.data.files import Row, by_id, read_csv, read_jsonl, read_lines
-from caref.data.releases import Hub, Layout, ReleaseFile, Unusable
+from caref.data.releases import Hub, Layout, Record, ReleaseFile, Unusable
 
 SOURCE = "explain {question} \\n {choices}"
 LOWERCASE = True
+# Rows stand in the order of author_split, which both layouts keep.
+FEB = feb.Rule(feb.sampled, rows={"train": 7_598, "validation": 1_090})
 
 _CHOICES = tuple(f"q_op{number}" for number in range(1, 6))
 
 
-def read_joined(path: Path) -> Iterator[Example | Unusable]:
+def read_joined(path: Path) -> Iterator[Record]:
     """The csv that the release's own script writes: questions and explanations joined."""
-    return read_hub(read_csv(path, ("q_no", "q_text", *_CHOICES, "q_ans", "taskB")))
+    return read_hub(read_csv(path, ("q_no", "q_text", *_CHOICES, "q_ans", "taskA_pos")))
 
 
-def read_raw(explanations: Path, ids: Path, *questions: Path) -> Iterator[Example | Unusable]:
+def read_raw(explanations: Path, ids: Path, *questions: Path) -> Iterator[Record]:
     """The release as it is downloaded: explanations, the ids of a split, and CommonsenseQA's questions."""
-    told = (row for row in read_jsonl(explanations) if "explanation" in row.cells)
-    given = by_id((Row(row.where, {key: row.text(key) for key in ("id", "explanation")}) for row in told), "id")
+    told = (row for row in read_jsonl(explanations) if "positives" in row.cells)
+    given = by_id((Row(row.where, {key: row.value(key) for key in ("id", "positives")}) for row in told), "id")
     asked = by_id((row for path in questions for row in read_jsonl(path)), "id")
     for id in read_lines(ids):
         if id not in asked:
@@ -33,25 +40,31 @@ def read_raw(explanations: Path, ids: Path, *questions: Path) -> Iterator[Exampl
         key = row.text("answerKey")
         if key not in letters:
             raise row.refusal(f"answerKey is {key!r}, not one of {', '.join(letters)}")
-        said = given[id].text("explanation") if id in given else ""
-        yield _example(id, row.text("question", "stem"), choices, choices[letters.index(key)], said)
+        positives = given[id].list("positives") if id in given else []
+        yield _example(id, row.text("question", "stem"), choices, choices[letters.index(key)], positives)
 
 
-def read_hub(rows: Iterable[Row]) -> Iterator[Example | Unusable]:
-    """Joined rows, from the hub or from a csv; they give the answer as a text."""
+def read_hub(rows: Iterable[Row]) -> Iterator[Record]:
+    """Joined rows, from the hub or from a csv; they give the answer as a text, and a positive property a line."""
     for row in rows:
         choices = [row.text(column).strip() for column in _CHOICES]
-        yield _example(row.text("q_no"), row.text("q_text"), choices, row.text("q_ans").strip(), row.text("taskB"))
+        positives = row.text("taskA_pos").split("\n")
+        yield _example(row.text("q_no"), row.text("q_text"), choices, row.text("q_ans").strip(), positives)
 
 
-def _example(id: str, question: str, choices: list[str], answer: str, explanation: str) -> Example | Unusable:
+def _example(id: str, question: str, choices: list[str], answer: str, positives: Sequence[str]) -> Record:
     if answer not in choices:
         return Unusable("the answer is none of the choices")
-    if not explanation.strip():
-        return Unusable("no explanation")
     # a few questions offer the answer twice; the first stands for both, whichever file it is read from
     label = choices.index(answer)
-    return Example(id, {"question": question.strip()}, tuple(choices), label, (explanation.strip(),))
+    if not any(map(str.strip, positives)):
+        return Unusable("no explanation", label)
+    return Example(id, {"question": question.strip()}, tuple(choices), label, (joined(positives),))
+
+
+def joined(positives: Sequence[str]) -> str:
+    """Properties as FEB makes one text of them: empty ones leave a period of their own."""
+    return (". ".join(map(str.strip, positives)) + ".").replace("..", ".")
 
 
 _IDS = {"train": "train", "validation": "val", "test": "test"}

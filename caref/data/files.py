@@ -1,8 +1,10 @@
 """Reading the files of a release, with the file and the line in every complaint."""
 
 import csv
+import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -59,15 +61,25 @@ class Row:
         return UserError(f"{self.where}: {reason}")
 
 
+def stored(path: Path) -> Path:
+    """The file itself, or, where only that is there, the same packed by gzip, its name ending in .gz."""
+    packed = path.with_name(path.name + ".gz")
+    return packed if packed.is_file() and not path.is_file() else path
+
+
 def read_text(path: Path) -> str:
     """A UTF-8 file's text, line ends as they are.
 
     Raises:
-        UserError: the file cannot be opened, or is not UTF-8 (names the line and the byte).
+        UserError: the file cannot be opened or unpacked, or is not UTF-8 (names the line and the byte).
     """
     try:
         content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
         return content.decode("utf-8-sig")
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be unpacked ({error}); fetch it again") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:

@@ -31,8 +31,11 @@ def rows(hub: Hub, split: str) -> Iterator[Row]:
         table = datasets.load_dataset(hub.id, hub.config, split=split, revision=revision)
     except Exception as error:  # whatever the hub's libraries raise, it is the hub's copy that cannot be had
         raise UserError(f"source=hub: {hub.id} cannot be loaded ({error}); use source=files") from None
-    for number, cells in enumerate(table):
-        yield Row(f"{hub.id} ({split}), row {number}", cells)
+    number = 0
+    for batch in table.iter(batch_size=1000):  # a row at a time takes many times as long
+        for cells in zip(*batch.values(), strict=True):
+            yield Row(f"{hub.id} ({split}), row {number}", dict(zip(batch, cells, strict=True)))
+            number += 1
 
 
 def _commit(hub: Hub) -> str:

@@ -1,12 +1,12 @@
 """From an example to the two texts a model learns from: FEB's best prompts (Marasovic et al. 2022).
 
-Each dataset's module holds its own template, SOURCE, and says whether the input is lower-cased, LOWERCASE.
+White space of any kind and length becomes one space. A target is in lower case, its answer included. Each dataset's module holds its own template, SOURCE, and says whether the input is lower-cased, LOWERCASE.
 The template may name the example's fields and `{choices}`, which reads "(A) first (B) second ...".
 Neither the gold label nor an explanation is within its reach, so the source cannot leak them.
 """
 
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from caref.data.examples import Example
@@ -21,7 +21,7 @@ class Text:
 
     Args:
         source: the input text.
-        target: answer, SEPARATOR, and the first gold explanation in lower case.
+        target: answer, SEPARATOR, and the first gold explanation; in lower case.
         offsets: characters [start, end) of the source where each field's text lies.
     """
 
@@ -33,7 +33,7 @@ class Text:
 def text(dataset: str, example: Example) -> Text:
     """The source and target texts of an example of a dataset (esnli, ecqa, comve, cos_e, ...)."""
     source, offsets = _source(dataset, example)
-    return Text(source, example.answer + SEPARATOR + example.explanations[0].lower(), offsets)
+    return Text(source, _spaced(example.answer + SEPARATOR + example.explanations[0]).lower(), offsets)
 
 
 def rationale(dataset: str, example: Example) -> tuple[tuple[int, int], ...]:
@@ -43,7 +43,9 @@ def rationale(dataset: str, example: Example) -> tuple[tuple[int, int], ...]:
 
     def place(field: str, position: int) -> int:
         # a lower-cased text may be longer than the original (İ), so positions move with what stands before
-        return offsets[field][0] + len(written(example.fields[field][:position]))
+        before = example.fields[field][:position]
+        space = " " if before[-1:].isspace() and before.strip() else ""
+        return offsets[field][0] + len(written(before) + space)
 
     places = [(place(span.field, span.start), place(span.field, span.end)) for span in example.rationale]
     return tuple(sorted(places))
@@ -58,7 +60,7 @@ def _source(dataset: str, example: Example) -> tuple[str, dict[str, tuple[int, i
     written = _written(dataset)
     source, offsets = "", {}
     for literal, field in _pieces(dataset_module(dataset).SOURCE):
-        source += written(literal)
+        source += literal.lower() if dataset_module(dataset).LOWERCASE else literal
         if field == "choices":
             source += written(_lettered(example.choices))
         elif field is not None:
@@ -68,8 +70,14 @@ def _source(dataset: str, example: Example) -> tuple[str, dict[str, tuple[int, i
     return source, offsets
 
 
-def _written(dataset: str):
-    return str.lower if dataset_module(dataset).LOWERCASE else str
+def _written(dataset: str) -> Callable[[str], str]:
+    """How a field or a choice is set down: spaced, and lower-cased where the dataset's sources are."""
+    lowercase = dataset_module(dataset).LOWERCASE
+    return lambda text: _spaced(text).lower() if lowercase else _spaced(text)
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _pieces(template: str) -> Iterator[tuple[str, str | None]]:

@@ -16,11 +16,24 @@ from caref.data.files import Row
 from caref.errors import UserError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unusable:
-    """An example that cannot be trained on or scored, and why."""
+    """A row that cannot be trained on or scored, and why; `label` is the position of its right choice, where known."""
 
     reason: str
+    label: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A row that can be used, made an example only when it is asked for: of half a million few ever are."""
+
+    label: int
+    row: Row
+    make: Callable[[Row], Example]
+
+
+Record = Example | Deferred | Unusable  # what a row of a release comes to; each has a `label`
 
 
 @dataclass(frozen=True)
@@ -29,11 +42,11 @@ class Layout:
 
     Args:
         files: for each split that the release has, the files that it is read from.
-        read: from these files' paths, in their order, to the split's examples.
+        read: from these files' paths, in their order, to what each row of the split comes to, in FEB's order.
     """
 
     files: Mapping[str, tuple[str, ...]]
-    read: Callable[..., Iterator[Example | Unusable]]
+    read: Callable[..., Iterator[Record]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,10 @@ class ReleaseFile:
 
 
 class DatasetModule(Protocol):
-    """What each dataset's module defines."""
+    """What each dataset's module defines; its name is the file's, or its NAME, where `dataset=` calls it otherwise.
+
+    FEB, a `feb.Rule`, says how FEB draws its samples; a module without one gets `feb.FOREIGN`.
+    """
 
     SOURCE: str  # template of the input text: names fields, and {choices}
     LOWERCASE: bool  # whether the input text is lower-cased
@@ -71,18 +87,23 @@ class DatasetModule(Protocol):
     RELEASE: tuple[ReleaseFile, ...]  # what caref.download fetches
     HUB: Hub | None  # None where the hub has no copy
 
-    def read_hub(self, rows: Iterable[Row]) -> Iterator[Example | Unusable]:
-        """From the hub's rows to examples."""
+    def read_hub(self, rows: Iterable[Row]) -> Iterator[Record]:
+        """From the hub's rows to what each comes to."""
+
+
+def names() -> tuple[str, ...]:
+    """Every dataset, in alphabetical order."""
+    return tuple(sorted(_modules()))
 
 
 @cache
-def names() -> tuple[str, ...]:
-    """Every dataset, in alphabetical order."""
-    folder = Path(__file__).parent
+def _modules() -> dict[str, str]:
+    """The module of each dataset, by the dataset's name."""
     # looked at, not imported: other modules of this package bring in torch
-    return tuple(
-        sorted(path.stem for path in folder.glob("*.py") if re.search("^LAYOUTS = ", path.read_text("utf-8"), re.M))
-    )
+    texts = {path.stem: path.read_text("utf-8") for path in Path(__file__).parent.glob("*.py")}
+    datasets = {stem: text for stem, text in texts.items() if re.search("^LAYOUTS = ", text, re.M)}
+    called = {stem: re.search('^NAME = "([^"]+)"', text, re.M) for stem, text in datasets.items()}
+    return {name[1] if name else stem: stem for stem, name in called.items()}
 
 
 def dataset_module(name: str) -> DatasetModule:
@@ -91,6 +112,6 @@ def dataset_module(name: str) -> DatasetModule:
     Raises:
         UserError: there is no such dataset.
     """
-    if name not in names():
+    if name not in _modules():
         raise UserError(f"dataset={name}: no such dataset; choose one of {', '.join(names())}")
-    return importlib.import_module(f"caref.data.{name}")
+    return importlib.import_module(f"caref.data.{_modules()[name]}")

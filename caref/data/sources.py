@@ -1,22 +1,58 @@
 """Where examples come from: the files of a release, the Hugging Face hub, or the project's own demo."""
 
+import gc
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from caref.data.examples import Example
-from caref.data.releases import DatasetModule, Layout, Unusable, dataset_module
+from caref.data.files import stored
+from caref.data.releases import DatasetModule, Deferred, Layout, Record, Unusable, dataset_module
 from caref.errors import UserError
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a source gave: the usable examples, and how many others were dropped for which reason."""
+    """What a source gave of a split: every row, in the release's order.
 
-    examples: tuple[Example, ...]
-    dropped: Mapping[str, int]
-    source: str  # files, hub or demo
+    Args:
+        rows: what each row comes to.
+        source: files, hub or demo.
+        place: the folder or hub id, for refusals.
+    """
+
+    rows: tuple[Record, ...]
+    source: str
+    place: str = field(default="", compare=False)
+
+    @cached_property
+    def examples(self) -> tuple[Example, ...]:
+        """All that can be used."""
+        return tuple(self.example(place) for place, row in enumerate(self.rows) if not isinstance(row, Unusable))
+
+    @cached_property
+    def dropped(self) -> Mapping[str, int]:
+        """How many rows cannot be used, by the reason."""
+        return dict(Counter(row.reason for row in self.rows if isinstance(row, Unusable)))
+
+    @property
+    def labels(self) -> list[int]:
+        """Of each row the position of its right choice, -1 where that is not known."""
+        return [-1 if row.label is None else row.label for row in self.rows]
+
+    @property
+    def classes(self) -> int:
+        """How many choices an example has."""
+        place = next(place for place, row in enumerate(self.rows) if not isinstance(row, Unusable))
+        return len(self.example(place).choices)
+
+    def example(self, place: int) -> Example:
+        """The example of a row that can be used."""
+        row = self.rows[place]
+        return row.make(row.row) if isinstance(row, Deferred) else row
 
 
 def load(dataset: str, split: str, source: str, root: str | None = None) -> Loaded:
@@ -48,7 +84,7 @@ def load(dataset: str, split: str, source: str, root: str | None = None) -> Load
     if source == "demo":
         from caref.data.demo import generate
 
-        return Loaded(tuple(generate(dataset, split)), {}, "demo")
+        return Loaded(generate(dataset, split), "demo", "the demo data")
     if source == "auto":
         return _from_anywhere(module, dataset, split, root)
     raise UserError(f"source={source}: no such source; choose auto, files, hub or demo")
@@ -71,7 +107,7 @@ def _from_anywhere(module: DatasetModule, dataset: str, split: str, root: str | 
 def _from_files(module: DatasetModule, dataset: str, split: str, folder: Path) -> Loaded:
     for layout in module.LAYOUTS:
         if not _absent(layout, split, folder):
-            paths = [folder / file for file in layout.files[split]]
+            paths = [stored(_file(folder, file)) for file in layout.files[split]]
             return _collected(layout.read(*paths), "files", f"{folder} ({split})")
     likeliest = max(module.LAYOUTS, key=lambda layout: sum(_present(layout, side, folder) for side in layout.files))
     raise UserError(
@@ -85,7 +121,12 @@ def _present(layout: Layout, split: str, folder: Path) -> int:
 
 
 def _absent(layout: Layout, split: str, folder: Path) -> tuple[str, ...]:
-    return tuple(file for file in layout.files[split] if not (folder / file).is_file())
+    return tuple(file for file in layout.files[split] if not stored(_file(folder, file)).is_file())
+
+
+def _file(folder: Path, file: str) -> Path:
+    """Where a layout's file is; one of another dataset's folder is named by `../`, whatever the folder is a link to."""
+    return Path(os.path.normpath(folder / file))
 
 
 def _folder(dataset: str, root: str | None) -> Path:
@@ -114,17 +155,15 @@ def _from_hub(module: DatasetModule, dataset: str, split: str) -> Loaded:
     return _collected(module.read_hub(rows(module.HUB, split)), "hub", f"{module.HUB.id} ({split})")
 
 
-def _collected(items: Iterable[Example | Unusable], source: str, place: str) -> Loaded:
-    examples: list[Example] = []
-    dropped: Counter[str] = Counter()
-    for item in items:
-        if isinstance(item, Unusable):
-            dropped[item.reason] += 1
-        else:
-            examples.append(item)
-    if not examples:
-        reasons = (
-            ", ".join(f"{count} dropped for {reason}" for reason, count in dropped.most_common()) or "it holds none"
-        )
-        raise UserError(f"{place}: no example can be used: {reasons}")
-    return Loaded(tuple(examples), dict(dropped), source)
+def _collected(items: Iterable[Record], source: str, place: str) -> Loaded:
+    collecting = gc.isenabled()
+    gc.disable()  # nothing here is garbage: looking for some among half a million rows takes as long as reading them
+    try:
+        loaded = Loaded(tuple(items), source, place)
+    finally:
+        if collecting:
+            gc.enable()
+    if sum(loaded.dropped.values()) == len(loaded.rows):
+        reasons = ", ".join(f"{count} dropped for {reason}" for reason, count in Counter(loaded.dropped).most_common())
+        raise UserError(f"{place}: no example can be used: {reasons or 'it holds none'}")
+    return loaded

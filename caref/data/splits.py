@@ -1,13 +1,13 @@
-"""The 60 few-shot splits of the FEB benchmark: class-balanced, disjoint, the same on every machine.
+"""The 60 few-shot splits, one a seed of FEB, and `dataset.sampling=balanced`: class-balanced, disjoint, from any file.
 
-An example's place in a split follows from the seed and from its own text, by SHA-256. No random generator is
+Balanced, an example's place in a split follows from the seed and from its own text, by SHA-256. No random generator is
 asked, so neither the order of a file nor the version of Python or of a library changes a split.
 """
 
 import hashlib
 import unicodedata
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from heapq import nsmallest
 
 from caref.data.examples import Example, fingerprint
@@ -16,11 +16,40 @@ from caref.errors import UserError
 # fmt: off
 SEEDS = (
     7004, 3639, 6290, 9428, 7056, 4864, 4273, 7632, 2689, 8219, 4523, 2175, 7356, 8975, 51,
-    4199, 4182, 1331, 2796, 6341, 7009, 1111, 1967, 1319, 741, 7740, 1335, 9991, 6924, 6595,
-    5358, 2638, 6227, 8384, 2769, 9933, 6339, 3112, 1349, 8483, 2348, 834, 6895, 4823, 2913,
-    9962, 178, 2147, 8160, 1936, 4512, 2051, 4779, 2498, 176, 9599, 1181, 5320, 588, 4791,
+    4199, 4182, 1331, 2796, 6341, 7009, 1111, 1967, 1319, 741, 7740, 1335, 9933, 6339, 3112,
+    1349, 8483, 2348, 834, 6895, 4823, 2913, 9962, 178, 2147, 8160, 1936, 9991, 6924, 6595,
+    5358, 2638, 6227, 8384, 2769, 4512, 2051, 4779, 2498, 176, 9599, 1181, 5320, 588, 4791,
 )  # FEB's, in its order
 # fmt: on
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Whether a split is FEB's own, and if not, why.
+
+    Args:
+        sampling: how it was drawn, feb or balanced.
+        reasons: what keeps every split of the job from being FEB's own, in words; empty where nothing does.
+        replaced: of each side (train, evaluation) how many rows that FEB draws could not be used and were replaced,
+            by the reason.
+    """
+
+    sampling: str
+    reasons: tuple[str, ...] = ()
+    replaced: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def own(self) -> bool:
+        return not self.reasons and not self.replaced
+
+    def record(self) -> dict:
+        """What a split's record holds of it."""
+        reasons = list(self.reasons)
+        replaced = {side: dict(counts) for side, counts in self.replaced.items()}
+        return {"sampling": self.sampling, "own": self.own, "reasons": reasons, "replaced": replaced}
+
+
+BALANCED = Protocol("balanced", ("dataset.sampling=balanced",))
 
 
 @dataclass(frozen=True)
@@ -31,6 +60,7 @@ class Split:
     seed: int
     train: tuple[Example, ...]
     evaluation: tuple[Example, ...]
+    protocol: Protocol = BALANCED
 
 
 def same_text(example: Example) -> str:
@@ -56,7 +86,7 @@ def sampler(
     eval_size: int = 350,
     key: Callable[[Example], str] = same_text,
 ) -> Callable[[int], Split]:
-    """A function from a split's index (0 to 59) to the split; what all splits share is computed once.
+    """A function from a split's index (0 to 59) to its balanced split; what all splits share is computed once.
 
     Both sides are balanced to within one over the position of the right choice; which classes take the
     remainder follows from the seed. Of examples with the same `key` at most one is chosen, on one side.

@@ -4,20 +4,19 @@ Importing this module, planning a job and finding it finished load neither torch
 """
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from caref.config.signature import described, signature
 from caref.config.validation import validate
-from caref.data import sources, splits
-from caref.data.examples import fingerprint_of_sides
+from caref.data import sampling, splits
 from caref.errors import SplitFailed, UserError
 from caref.results import store, tables
+from caref.results.samples import samples
 from caref.running.packs import Packs
 from caref.running.progress import Progress
 from caref.running.workbench import Workbench
@@ -31,18 +30,14 @@ class Plan:
     Attributes:
         values: the job's configuration, valid, as `schema.plain` gives it: a sweep keeps hundreds of these.
         indices: the splits it asks for, ascending.
-        sampler: draws a split's examples.
-        source: files, hub or demo; what `auto` came to.
-        fingerprint: of the examples it draws from.
+        pool: what its splits are drawn from.
         description: what config.yaml of its cell holds.
         signature: of everything that can change a number.
     """
 
     values: dict
     indices: tuple[int, ...]
-    sampler: Callable[[int], splits.Split]
-    source: str
-    fingerprint: str
+    pool: sampling.Pool
     description: dict
     signature: str
 
@@ -67,25 +62,9 @@ def plan(job: DictConfig) -> Plan:
     indices = splits.parse(job.splits)
     if not job.dry_run:
         store.check_writable(job.results_dir)
-    wanted = job.dataset
-    sampler, source, mark = _material(
-        wanted.name,
-        (wanted.train_split, wanted.eval_split),
-        (wanted.train_size, wanted.eval_size),
-        job.source.name,
-        job.source.root,
-    )
-    description = described(values, mark)
-    return Plan(values, indices, sampler, source, mark, description, signature(description))
-
-
-@cache  # the cells of a sweep share their datasets
-def _material(dataset: str, sides: tuple[str, str], sizes: tuple[int, int], source: str, root: str | None):
-    """The sampler of a dataset's splits, the kind of source it came from, and the fingerprint of its examples."""
-    train, evaluation = (sources.load(dataset, side, source, root) for side in sides)
-    sampler = splits.sampler(train.examples, evaluation.examples, *sizes)
-    sampler(0)  # every split is as large as the first: too little data shows now
-    return sampler, train.source, fingerprint_of_sides(train.examples, evaluation.examples, ordered=False)
+    pool = sampling.pool(values["dataset"], job.source.name, job.source.root)
+    description = described(values, pool.fingerprint)
+    return Plan(values, indices, pool, description, signature(description))
 
 
 def run(job: DictConfig) -> dict[int, dict]:
@@ -111,7 +90,7 @@ def run(job: DictConfig) -> dict[int, dict]:
         tracker.earlier(records.values())
         while waiting:
             with ExitStack() as claims:
-                size = packs.size(planned.sampler(waiting[0]))
+                size = packs.size(planned.pool.split(waiting[0]))
                 held = _claimed(planned.cell, waiting, size, claims)
                 waiting = [index for index in waiting if index not in held]
                 free = []
@@ -128,6 +107,7 @@ def run(job: DictConfig) -> dict[int, dict]:
                     failures |= failed
                     waiting = [index for index in free if index not in done and index not in failed] + waiting
     print(planned.title, tables.job_table(records), sep="\n")
+    print(*samples(records or {0: planned.pool.record(0)}).lines(), sep="\n")
     print(f"records: {planned.cell}")
     if failures:
         told = "; ".join(f"split {index}: {error}" for index, error in failures.items())
@@ -181,7 +161,7 @@ def _work(
     progress.start(len(pack))
     trouble = None
     try:
-        outcomes = bench.run([planned.sampler(index) for index in pack], progress)
+        outcomes = bench.run([planned.pool.split(index) for index in pack], progress)
     except UserError:
         raise
     except Exception as error:  # whatever went wrong with a split, the others are worth having
@@ -200,7 +180,7 @@ def _work(
         if isinstance(outcome, SplitFailed):
             failures[index] = _failed(planned, index, str(outcome), str(outcome), progress)
         else:
-            of_data = {"source": planned.source, "fingerprint": planned.fingerprint}
+            of_data = planned.pool.record(index)
             records[index] = store.write_split(
                 planned.cell, planned.description, outcome.record | of_data, outcome.predictions
             )

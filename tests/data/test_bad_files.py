@@ -11,7 +11,7 @@ from caref.errors import UserError
 ESNLI_HEAD = "pairID,gold_label,Sentence1,Sentence2,Explanation_1,Explanation_2,Explanation_3\n"
 ESNLI_ROW = "1,neutral,A man sleeps.,He dreams.,Sleepers need not dream.,,\n"
 ECQA_HEAD = ",q_no,q_concept,q_text,q_op1,q_op2,q_op3,q_op4,q_op5,q_ans,taskA_pos,taskA_neg,taskB\n"
-ECQA_ROW = '0,a1,c,Where?,a,b,c,d,e,b,pos,neg,"It is b,\nas a rule."\n'
+ECQA_ROW = '0,a1,c,Where?,a,b,c,d,e,b,"It is b\nas a rule.",neg,free text\n'
 QUESTION = {
     "id": "q1",
     "answerKey": "B",
@@ -158,7 +158,7 @@ def test_what_cannot_be_used_is_dropped_and_counted(tmp_path):
     homeless = ECQA_ROW.replace(",e,b,", ",e,another,")
     (tmp_path / "ecqa" / "cqa_data_val.csv").write_text(ECQA_HEAD + ECQA_ROW + homeless)
     loaded = load("ecqa", "validation", "files", str(tmp_path))
-    assert loaded.examples[0].explanations == ("It is b,\nas a rule.",)
+    assert loaded.examples[0].explanations == ("It is b. as a rule.",)
     assert loaded.dropped == {"the answer is none of the choices": 1}
 
     (tmp_path / "comve").mkdir()
@@ -201,7 +201,7 @@ def test_two_questions_of_one_id_are_refused_with_both_lines(tmp_path):
     told = cos_e(tmp_path, jsonl(QUESTION, other), jsonl(EXPLANATION))
     assert "dev_rand_split.jsonl, line 2: id q1 is also at" in told and "line 1, which says otherwise" in told
     raw = {
-        "ecqa.jsonl": jsonl({"id": "q1", "explanation": "It is y."}),
+        "ecqa.jsonl": jsonl({"id": "q1", "positives": ["It is y."]}),
         "author_split/val_ids.txt": "q1\n",
         "cqa/train_rand_split.jsonl": jsonl(QUESTION),
         "cqa/dev_rand_split.jsonl": jsonl(other),
@@ -209,7 +209,7 @@ def test_two_questions_of_one_id_are_refused_with_both_lines(tmp_path):
     told = refusal(tmp_path, "ecqa", raw)
     assert "ROOT/ecqa/cqa/dev_rand_split.jsonl, line 1: id q1 is also at ROOT/ecqa/cqa/train_rand_split.jsonl" in told
     raw["cqa/dev_rand_split.jsonl"] = jsonl(QUESTION)
-    raw["ecqa.jsonl"] = jsonl(*({"id": "q1", "explanation": said} for said in ("It is y.", "It is not x.")))
+    raw["ecqa.jsonl"] = jsonl(*({"id": "q1", "positives": [said]} for said in ("It is y.", "It is not x.")))
     assert "ROOT/ecqa/ecqa.jsonl, line 2: id q1 is also at ROOT/ecqa/ecqa.jsonl, line 1" in refusal(
         tmp_path, "ecqa", raw
     )

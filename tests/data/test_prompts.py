@@ -38,7 +38,7 @@ def test_comve_is_lower_cased_and_holds_a_backslash_and_an_n():
 def test_a_question_is_lower_cased_and_lists_its_choices(dataset):
     text = prompts.text(dataset, QUESTION)
     assert text.source == "explain where is rome? " + chr(92) + "n (a) in italy (b) paris (c) mars"
-    assert text.target == "In Italy because rome is italian."
+    assert text.target == "in italy because rome is italian."
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_source_never_tells_the_gold(data_root, dataset, split):
             changed = replace(example, label=label, explanations=("unheard-of words",), rationale=())
             text = prompts.text(dataset, changed)
             assert text.source == source
-            assert text.target == f"{example.choices[label]} because unheard-of words"
+            assert text.target == f"{example.choices[label].lower()} because unheard-of words"
 
 
 def test_answers_are_compared_without_case_and_margins():

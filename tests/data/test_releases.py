@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from caref.data import cos_e, esnli, releases
-from caref.data.sources import load
+from caref.data.sources import Loaded, load
 
 PUBLISHED = [
     ("cos_e", "train", 7610),
     ("cos_e", "validation", 950),
+    ("cos_e_v1.11", "train", 9741),
+    ("cos_e_v1.11", "validation", 1221),
+    ("ecqa", "train", 7598),
     ("ecqa", "validation", 1090),
     ("ecqa", "test", 2194),
     ("comve", "train", 10000),
@@ -63,7 +66,7 @@ def test_highlighted_words_of_esnli_are_spans_of_the_plain_text(data_root):
     path = data_root / "esnli" / "esnli_highlights.csv"
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    examples = list(esnli.read_release(path))
+    examples = Loaded(tuple(esnli.read_release(path)), "files").examples
     assert len(examples) == 90
     for row, example in zip(rows, examples, strict=True):
         assert "*" not in "".join(example.fields.values())
@@ -96,7 +99,7 @@ def test_marks_of_several_annotators_are_kept_once_each(tmp_path):
     cells += ["why", "A *man*", "A *tall* man", "because", "A *man*", "A *tall* *man*"]
     path = tmp_path / "rows.csv"
     path.write_text(",".join(columns) + "\n" + ",".join(cells) + "\n", encoding="utf-8")
-    (example,) = esnli.read_release(path)
+    (example,) = Loaded(tuple(esnli.read_release(path)), "files").examples
     assert [(span.field, example.fields[span.field][span.start : span.end]) for span in example.rationale] == [
         ("premise", "man"),
         ("hypothesis", "tall"),
@@ -168,7 +171,7 @@ def test_ecqa_as_downloaded_gives_what_the_joined_csv_gives(data_root, tmp_path,
         # the order of choices in a file is not their order by letter
         question = {"stem": row["q_text"], "choices": choices[::-1], "question_concept": row["q_concept"]}
         questions.append({"id": row["q_no"], "answerKey": answer, "question": question})
-        explanations.append({"id": row["q_no"], "explanation": row["taskB"], "positives": [], "negatives": []})
+        explanations.append({"id": row["q_no"], "explanation": row["taskB"], "positives": row["taskA_pos"].split("\n")})
     ecqa = tmp_path / "ecqa"
     write_jsonl(ecqa / "ecqa.jsonl", explanations[::-1])
     write_jsonl(ecqa / folder / "train_rand_split.jsonl", questions[:500])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from caref.data import comve, cos_e, ecqa, esnli, hub, sources
+from caref.data import comve, cos_e, ecqa, esnli, hub, releases, sources
 from caref.data.releases import Hub
 from caref.errors import UserError
 
@@ -32,7 +32,9 @@ def no_hub(monkeypatch):
 
 
 def test_unknown_dataset_split_and_source():
-    assert "dataset=nli: no such dataset; choose one of comve, cos_e, ecqa, esnli" in refusal("nli", "train", "demo")
+    assert "dataset=nli: no such dataset; choose one of comve, cos_e, cos_e_v1.11, ecqa, esnli" in refusal(
+        "nli", "train", "demo"
+    )
     assert "dataset=files" in refusal("files", "train", "demo")
     assert "cos_e has no split test, only train, validation" in refusal("cos_e", "test", "demo")
     assert "source=web: no such source; choose auto, files, hub or demo" in refusal("esnli", "train", "web")
@@ -189,7 +191,8 @@ def test_a_split_is_shown_as_the_model_sees_it(data_root, command):
     shown = command(*line, COLUMNS="200")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "cos_e · split 2 (seed 6290) · source files" in shown.stdout
-    assert "48 of train: 16 (A), 16 (B), 16 (C); 7,610 usable, none dropped" in shown.stdout
+    assert "samples      FEB's own\n" in shown.stdout
+    assert "48 of train: 16 (A), 17 (B), 15 (C); 7,610 usable, none dropped" in shown.stdout
     assert shown.stdout.count("\nsource       explain ") == shown.stdout.count("\ntarget       ") == 2
     assert "[" in shown.stdout and "]" in shown.stdout
 
@@ -222,7 +225,7 @@ def test_looking_at_data_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize("name", ["auto", "files", "hub", "demo"])
-@pytest.mark.parametrize("dataset", ["esnli", "ecqa", "comve", "cos_e"])
+@pytest.mark.parametrize("dataset", releases.names())
 def test_every_choice_of_conf_composes(composed, dataset, name, monkeypatch):
     monkeypatch.delenv("CAREF_DATA", raising=False)
     job = composed(f"dataset={dataset}", f"source={name}")

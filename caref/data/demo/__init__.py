@@ -15,6 +15,7 @@ from caref.errors import UserError
 
 _CONTRAST_SETS = {
     "cos_e": questions.contrast_set,
+    "cos_e_v1.11": questions.contrast_set,
     "ecqa": questions.contrast_set,
     "comve": comve.contrast_set,
     "esnli": esnli.contrast_set,
@@ -27,7 +28,7 @@ def generate(dataset: str, split: str) -> tuple[Example, ...]:
     """The demo examples of one split of a dataset: the same on every machine, in the same order.
 
     Args:
-        dataset: cos_e, ecqa, comve or esnli.
+        dataset: cos_e, cos_e_v1.11, ecqa, comve or esnli.
         split: train, validation or test.
 
     Raises:

@@ -10,7 +10,7 @@ from caref.data.demo.english import NAMES, a, sentence, unmark
 from caref.data.demo.world import Kind, contrast
 from caref.data.examples import Example
 
-CHOICES = {"cos_e": 3, "ecqa": 5}
+CHOICES = {"cos_e": 3, "cos_e_v1.11": 5, "ecqa": 5}
 
 # noun: what kind of answer is wanted; the [cue] is what decides.
 QUESTIONS = {
