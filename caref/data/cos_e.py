@@ -20,7 +20,7 @@ FEB = feb.Rule(feb.shuffled, rows={"train": 7_610, "validation": 950})
 
 
 def read_release(questions: Path, explanations: Path) -> Iterator[Record]:
-    """Questions and their explanations, joined by id, in the order of the explanations, which is the hub's and FEB's."""
+    """Questions and their explanations, joined by id, in the order of the explanations: the hub's and FEB's."""
     asked = by_id(read_jsonl(questions), "id")
     given: dict[str, list[Row]] = defaultdict(list)
     for row in read_jsonl(explanations):

@@ -55,7 +55,7 @@ def fingerprint_of_sides(*sides: Iterable[Example], ordered: bool) -> str:
 
     Args:
         sides: the training examples, then the evaluated ones.
-        ordered: whether their order counts, and how often one is there, as it does for a sampler that draws row numbers.
+        ordered: whether their order counts, and how often one is there, as for a sampler that draws row numbers.
     """
     digest = hashlib.sha256()
     for side in sides:

@@ -1,8 +1,9 @@
 """From an example to the two texts a model learns from: FEB's best prompts (Marasovic et al. 2022).
 
-White space of any kind and length becomes one space. A target is in lower case, its answer included. Each dataset's module holds its own template, SOURCE, and says whether the input is lower-cased, LOWERCASE.
-The template may name the example's fields and `{choices}`, which reads "(A) first (B) second ...".
-Neither the gold label nor an explanation is within its reach, so the source cannot leak them.
+White space of any kind and length becomes one space. A target is in lower case, its answer included. Each dataset's
+module holds its own template, SOURCE, and says whether the input is lower-cased, LOWERCASE. The template may name the
+example's fields and `{choices}`, which reads "(A) first (B) second ...". Neither the gold label nor an explanation is
+within its reach, so the source cannot leak them.
 """
 
 import string

@@ -4,7 +4,7 @@ Importing this module, planning a job and finding it finished load neither torch
 """
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,11 @@ class Plan:
     pool: sampling.Pool
     description: dict
     signature: str
+
+    @property
+    def sampler(self) -> Callable[[int], splits.Split]:
+        """Draws the split of an index."""
+        return self.pool.split
 
     @property
     def cell(self) -> Path:
@@ -90,7 +95,7 @@ def run(job: DictConfig) -> dict[int, dict]:
         tracker.earlier(records.values())
         while waiting:
             with ExitStack() as claims:
-                size = packs.size(planned.pool.split(waiting[0]))
+                size = packs.size(planned.sampler(waiting[0]))
                 held = _claimed(planned.cell, waiting, size, claims)
                 waiting = [index for index in waiting if index not in held]
                 free = []
@@ -161,7 +166,7 @@ def _work(
     progress.start(len(pack))
     trouble = None
     try:
-        outcomes = bench.run([planned.pool.split(index) for index in pack], progress)
+        outcomes = bench.run([planned.sampler(index) for index in pack], progress)
     except UserError:
         raise
     except Exception as error:  # whatever went wrong with a split, the others are worth having

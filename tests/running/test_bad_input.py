@@ -25,6 +25,9 @@ TYPED = {
     "a range that is empty": (["splits=5:3"], "splits=5:3"),
     "splits that are no numbers": (["splits=abc"], "splits=abc"),
     "more than there is": (["dataset.eval_size=100000"], "dataset.eval_size=100000"),
+    "an unknown sampling": (["dataset.sampling=random"], "dataset.sampling=random: must be one of feb, balanced"),
+    "trained on what is evaluated": (["dataset.train_split=validation"], "dataset.train_split=validation: feb takes"),
+    "fewer than one of each class": (["dataset.train_size=2"], "dataset.train_size=2: FEB draws as many of each of 3"),
     "root missing": (["source=files", "source.root=nowhere"], "nowhere"),
     "fp16 on T5": (["train.precision=fp16"], "train.precision=fp16"),
     "demo with a path": (["source.root=here"], "source.root=here"),
@@ -119,7 +122,14 @@ def test_a_release_that_is_damaged_is_refused_by_its_file(command, tmp_path, kin
     (root / "comve").mkdir(parents=True)
     _statements(root / "comve")
     spoil(root / "comve")
-    line = (*QUICK, "dataset=comve", "source=files", f"source.root={root}", "dataset.eval_split=train")
+    line = (
+        *QUICK,
+        "dataset=comve",
+        "source=files",
+        f"source.root={root}",
+        "dataset.eval_split=train",
+        "dataset.sampling=balanced",
+    )
     check(command("run.py", *line, cwd=work), told, work)
 
 

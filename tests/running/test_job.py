@@ -161,14 +161,34 @@ def test_a_saved_split_writes_the_same_text_when_it_is_loaded_back(run, composed
     assert written == [prediction["generation"] for prediction in store.read_predictions(cell, 1)]
 
 
+def test_a_partial_training_file_runs_and_record_and_output_say_that_the_splits_are_not_febs(run, data_root, capsys):
+    files = ("model=tiny_t5", "source=files", f"source.root={data_root}", "splits=0:2", "dataset.train_size=48")
+    records, cell = run(*files, "dataset=ecqa")
+    assert [record["protocol"]["own"] for record in records.values()] == [False, False]
+    assert [record["protocol"]["replaced"] for record in records.values()] == [
+        {"train": {"no explanation": 4}},
+        {"train": {"no explanation": 5}},
+    ]
+    rows = {"split": "train", "rows": 7598, "dropped": {"no explanation": 486}}
+    assert store.read_record(cell, 1)["rows"]["train"] == rows
+    told = capsys.readouterr().out
+    assert "samples: not FEB's own: " in told
+    assert "9 drawn rows of train replaced in 2 splits (no explanation)" in told
+    assert "rows: train 7,598, 486 dropped (no explanation); validation 1,090, none dropped" in told
+    records, _ = run(*files, "dataset=esnli")
+    assert "train has 8,667 of the release's 549,367 rows" in records[0]["protocol"]["reasons"]
+    assert "train has 8,667 of the release's 549,367 rows" in capsys.readouterr().out
+
+
 def test_too_few_examples_are_refused_before_a_model_is_loaded(run):
     with pytest.raises(UserError, match=r"dataset\.eval_size=100000"):
         run("model=tiny_t5", "dataset.eval_size=100000")
 
 
 def test_the_order_of_a_files_rows_makes_no_other_cell(composed, tmp_path, data_root):
-    def planned(root):
-        return jobs.plan(composed("source=files", f"source.root={root}", "dataset=comve", "dataset.train_split=test"))
+    def planned(root, sampling="balanced"):
+        drawn = ("dataset=comve", "dataset.train_split=test", f"dataset.sampling={sampling}")
+        return jobs.plan(composed("source=files", f"source.root={root}", *drawn))
 
     folder = tmp_path / "turned" / "comve"
     folder.mkdir(parents=True)
@@ -179,3 +199,5 @@ def test_the_order_of_a_files_rows_makes_no_other_cell(composed, tmp_path, data_
     as_it_is, otherwise = planned(data_root), planned(tmp_path / "turned")
     assert as_it_is.signature == otherwise.signature
     assert as_it_is.sampler(4) == otherwise.sampler(4)
+    # FEB draws row numbers
+    assert planned(data_root, "feb").signature != planned(tmp_path / "turned", "feb").signature
