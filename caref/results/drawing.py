@@ -81,7 +81,7 @@ def canvas(width: float, height: float, panels: int = 1, **options: Any) -> tupl
 def watermark(plot: Any) -> None:
     """Write across the drawing that its data was made up, so that no cropped copy hides it."""
     look = {"fontsize": 54, "color": "#808080", "alpha": 0.16, "rotation": 24, "zorder": 9}
-    plot.text(0.5, 0.5, "demo data", ha="center", va="center", **look)
+    plot.text(0.5, 0.5, "demo data", ha="center", va="center", gid="watermark", **look)
 
 
 def finished(plot: Any, name: str, title: str, caption: str) -> Figure:

@@ -84,3 +84,18 @@ def _line(cell: Cell, differing: str) -> Line:
         refused=refused,
         warnings=warnings(cell),
     )
+
+
+def best(lines: Iterable[Line]) -> set[tuple[str, str]]:
+    """The (signature, measure) that no other cell of the same model beats on the same data; none that stands alone."""
+    groups: dict[tuple[str, str, str], list[Line]] = {}
+    for line in lines:
+        groups.setdefault((line.model, line.dataset, line.source), []).append(line)
+    found = set()
+    for group in groups.values():
+        for metric, measure in MEASURES.items():
+            means = {line.cell.signature: line.summaries[metric].mean for line in group if metric in line.summaries}
+            if measure.up is not None and len(set(means.values())) > 1:
+                bound = max(means.values()) if measure.up else min(means.values())
+                found |= {(signature, metric) for signature, mean in means.items() if mean == bound}
+    return found

@@ -260,6 +260,5 @@ def comparison(lines: Sequence[Line]) -> Figure | str:
         models = ", ".join(sorted({line.model for line in shown}))
         if demo:
             drawing.watermark(plot)
-        data = "Demo data, not the paper's datasets. " if demo else ""
-        caption = f"{data}{models}; mean ± standard deviation over n = {n} splits."
+        caption = f"{models}; mean ± standard deviation over n = {n} splits."
         return drawing.finished(plot, "cells", "Cells side by side", caption)

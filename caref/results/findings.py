@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from caref.results import claims, figures, significance
+from caref.results import claims, figures, paired_figure, paper, significance, with_without
 from caref.results.claims import Verdict
 from caref.results.drawing import Figure
 from caref.results.every_cell import Line, lines
 from caref.results.significance import Comparison
 from caref.results.store import Cell
 from caref.results.table1 import Table, tables
+from caref.results.with_without import MOST_SHOWN, Pair
 
 DEMO_BANNER = "Demo data: made by the project itself. These numbers say nothing about the paper's datasets."
 
@@ -30,6 +31,8 @@ class Findings:
     printed: list[Verdict]  # the claims, read off the paper's own table
     across: list[Figure | str]  # Figure 1d and the cells side by side, or why there is none
     lines: list[Line]  # every cell
+    pairs: list[Pair]  # with against without the regulariser
+    drawn_pairs: list[Figure]  # of the first of them
 
     @property
     def records(self) -> int:
@@ -39,9 +42,20 @@ class Findings:
     def demo(self) -> bool:
         return any("demo" in line.source for line in self.lines)
 
+    @property
+    def only_demo(self) -> bool:
+        """Whether one word on the data is enough for all of it."""
+        return all(line.source == "demo" for line in self.lines)
+
+    @property
+    def table1_first(self) -> bool:
+        """Whether Table 1 says more than the list of all cells: half of its places are filled."""
+        places = len({row.name for row in paper.rows()}) * len(paper.DATASETS)
+        return bool(self.setups) and 2 * self.setups[0].table.filled() >= places
+
     def figures(self) -> list[Figure]:
         drawn = [figure for setup in self.setups for figure in setup.figures]
-        return [*drawn, *(one for one in self.across if isinstance(one, Figure))]
+        return [*self.drawn_pairs, *drawn, *(one for one in self.across if isinstance(one, Figure))]
 
     def not_drawn(self) -> list[str]:
         lacking = [line for setup in self.setups for line in setup.not_drawn]
@@ -72,7 +86,9 @@ def gather(cells: list[Cell]) -> Findings:
         )
     found = lines(cells)
     across = [figures.nbert_over_alpha_and_beta(found), figures.comparison(found)]
-    return Findings(setups, claims.printed(), across, found)
+    pairs = with_without.pairs(found)
+    drawn_pairs = [paired_figure.with_against_without(pair, n) for n, pair in enumerate(pairs[:MOST_SHOWN], start=1)]
+    return Findings(setups, claims.printed(), across, found, pairs, drawn_pairs)
 
 
 def standing(table: Table) -> str:

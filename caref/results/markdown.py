@@ -6,10 +6,11 @@ from caref.results import floor, paper
 from caref.results.claims import Verdict, p_value, sentence
 from caref.results.every_cell import Line
 from caref.results.findings import DEMO_BANNER, Findings, standing
-from caref.results.measures import TABLE1, Measure, held, shown
+from caref.results.measures import MEASURES, TABLE1, Measure, held, shown
 from caref.results.significance import LEAST_SPLITS, Comparison
 from caref.results.summary import Summary
 from caref.results.table1 import AVERAGE, COLUMNS, Table
+from caref.results.with_without import caution, headline
 
 _HEADS = [*paper.DATASETS.values(), "Average"]
 _NONE, _UNKNOWN = "", "–"  # no cell; a cell whose records lack it
@@ -21,15 +22,23 @@ def document(findings: Findings) -> str:
     if findings.demo:
         blocks.append(f"> **{DEMO_BANNER}**")
     blocks.append(f"{len(findings.lines):,} cells, {findings.records:,} finished splits.")
+    blocks += ["## With against without the regulariser", *_pairs(findings)]
+    cells = ["## Every cell", *_every_cell(findings.lines, findings.only_demo)]
+    if not findings.table1_first:
+        blocks += cells
     for number, setup in enumerate(findings.setups, start=1):
-        blocks += [f"## Table 1{_ordinal(number, findings)}: {setup.table.title}", *_table(setup.table)]
+        blocks += [
+            f"## Table 1{_ordinal(number, findings)}: {setup.table.title}",
+            *_table(setup.table, findings.only_demo),
+        ]
     if not findings.setups:
         blocks.append("No cell fits a row of the paper's Table 1; all are listed under Every cell.")
     blocks += ["## The floor of nBERT", _bullets(floor.explained(findings.lines))]
     blocks += ["## Claims of the paper", *_claims(findings)]
     blocks += ["## Tests", *_tests(findings)]
     blocks += ["## Figures", *_figures(findings)]
-    blocks += ["## Every cell", *_every_cell(findings.lines)]
+    if findings.table1_first:
+        blocks += cells
     if notes := findings.notes():
         blocks += ["## Warnings", _bullets(notes)]
     return "\n\n".join(blocks) + "\n"
@@ -53,8 +62,33 @@ def _bullets(items: Iterable[str]) -> str:
     return "\n".join(f"- {item}" for item in items)
 
 
-def _table(table: Table) -> list[str]:
-    blocks = [f"> **{standing(table)}**" if table.not_comparable else standing(table)]
+def _pairs(findings: Findings) -> list[str]:
+    if not findings.pairs:
+        return ["No two cells differ in the regulariser alone."]
+    head = ["", "without", "with", "change", "better on"]
+    blocks = [f"**{headline(findings.pairs)}.** {caution(findings.pairs)}"]
+    for number, pair in enumerate(findings.pairs):
+        body = [
+            [
+                MEASURES[change.metric].named,
+                MEASURES[change.metric].text(change.without),
+                MEASURES[change.metric].text(change.regularised),
+                MEASURES[change.metric].change(change.difference.mean),
+                f"{change.better} of {change.difference.n} splits",
+            ]
+            for change in pair.changes.values()
+        ]
+        blocks += [f"### {pair.title}: {pair.regularised.reg}", _grid(head, body)]
+        if pair.leading:
+            blocks.append(f"{MEASURES['nbert'].label}: {pair.leading.said}.")
+        if number < len(findings.drawn_pairs):
+            drawn = findings.drawn_pairs[number]
+            blocks.append(f"![{drawn.title}]({drawn.name}.png)\n\n*{drawn.title}.* {drawn.caption}")
+    return blocks
+
+
+def _table(table: Table, only_demo: bool) -> list[str]:
+    blocks = [] if only_demo else [f"> **{standing(table)}**" if table.not_comparable else standing(table)]
     blocks.append("Mean ± population standard deviation (n splits); bold: the highest mean of a section's column.")
     for section, question in paper.SECTIONS.items():
         body = [line for row in paper.rows() if row.section == section for line in _row(table, row)]
@@ -162,23 +196,27 @@ def _comparison(one: Comparison) -> list[str]:
 
 
 def _figures(findings: Findings) -> list[str]:
-    drawn = [f"![{one.title}]({one.name}.png)\n\n*{one.title}.* {one.caption}" for one in findings.figures()]
+    drawn = [
+        f"![{one.title}]({one.name}.png)\n\n*{one.title}.* {one.caption}"
+        for one in findings.figures()
+        if one not in findings.drawn_pairs
+    ]
     lacking = findings.not_drawn()
     return [*drawn, _bullets(f"Not drawn. {line}." for line in lacking)] if lacking else drawn
 
 
-def _every_cell(lines: list[Line]) -> list[str]:
+def _every_cell(lines: list[Line], only_demo: bool) -> list[str]:
     blocks = []
     measures = held(line.summaries for line in lines)
     names = (one.named for one in measures.values())
     head = ["dataset", "peft", "reg", "settings", "% trained", "n", *names, "signature"]
     for model in dict.fromkeys(line.model for line in lines):
-        body = [_cell_line(line, measures) for line in lines if line.model == model]
+        body = [_cell_line(line, measures, only_demo) for line in lines if line.model == model]
         blocks += [f"### {model}", _grid(head, body, left=4)]
     return blocks
 
 
-def _cell_line(line: Line, measures: Mapping[str, Measure]) -> list[str]:
+def _cell_line(line: Line, measures: Mapping[str, Measure], only_demo: bool) -> list[str]:
     figures = [
         f"{measure.text(found.mean)} ± {measure.text(found.std)}" if (found := line.summaries.get(metric)) else _UNKNOWN
         for metric, measure in measures.items()
@@ -187,6 +225,6 @@ def _cell_line(line: Line, measures: Mapping[str, Measure]) -> list[str]:
         figures[list(measures).index("similarity")] += " **explains nothing**"
     if line.refused:
         figures[0] = "refused"
-    name = f"{line.dataset} (demo)" if "demo" in line.source else line.dataset
+    name = f"{line.dataset} (demo)" if "demo" in line.source and not only_demo else line.dataset
     share = f"{line.trainable_percent:.2f}" if line.trainable_percent is not None else ""
     return [name, line.peft, line.reg, line.settings, share, str(line.n), *figures, f"`{line.cell.signature}`"]

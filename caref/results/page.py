@@ -8,15 +8,17 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from caref.results import floor, page_tables, paper
+from caref.results import floor, page_cells, page_pairs, page_tables, paper
 from caref.results.claims import AGREES, CONTRADICTS, NOT_ENOUGH, SUPPORTED, UNCLEAR, Verdict, sentence
 from caref.results.drawing import Figure
 from caref.results.findings import DEMO_BANNER, Findings
 from caref.results.page_data import behind, of_a_cell
 from caref.results.significance import LEAST_SPLITS
+from caref.results.with_without import caution, headline
 
 _WEB = Path(__file__).with_name("web")
 _SECTIONS = {
+    "pairs": "With against without the regulariser",
     "table1": "Table 1",
     "claims": "Claims",
     "figures": "Figures",
@@ -25,6 +27,8 @@ _SECTIONS = {
     "cells": "Every cell",
     "method": "Method",
 }
+
+_LINKS = {"pairs": "With and without", "floor": "Floor"}  # shorter, where every section stands in one line
 
 
 def document(findings: Findings, results_dir: Path) -> str:
@@ -35,23 +39,27 @@ def document(findings: Findings, results_dir: Path) -> str:
         results_dir: where predictions are read from; its name does not get into the page.
     """
     sections = {
+        "pairs": page_pairs.section(findings),
         "table1": page_tables.table1(findings),
         "claims": _claims(findings),
         "figures": _figures(findings),
         "floor": _list(floor.explained(findings.lines)),
         "tests": page_tables.tests(findings),
-        "cells": page_tables.every_cell(findings),
+        "cells": page_cells.section(findings),
         "method": _method(findings),
     }
-    body = "\n".join(
-        f'<section id="{name}"><h2>{_SECTIONS[name]}</h2>\n{content}\n</section>' for name, content in sections.items()
-    )
-    links = "".join(f'<a href="#{name}">{label}</a>' for name, label in _SECTIONS.items())
+    order = list(_SECTIONS)
+    if not findings.table1_first:  # the cells that are there before the places that are empty
+        order.remove("cells")
+        order.insert(order.index("table1"), "cells")
+    body = "\n".join(f'<section id="{name}"><h2>{_SECTIONS[name]}</h2>\n{sections[name]}\n</section>' for name in order)
+    links = "".join(f'<a href="#{name}">{_LINKS.get(name, _SECTIONS[name])}</a>' for name in order)
+    kind = ' class="demo"' if findings.only_demo else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<title>CAREF report</title>\n'
-        f"<style>\n{_asset('style.css')}</style>\n</head>\n<body>\n{_header(findings)}\n<nav>{links}</nav>\n"
+        f"<style>\n{_asset('style.css')}</style>\n</head>\n<body{kind}>\n{_header(findings)}\n<nav>{links}</nav>\n"
         f"<main>\n{body}\n</main>\n{_DIALOG}\n"
         f'<script type="application/json" id="behind">{behind(findings.lines, results_dir)}</script>\n'
         f"<script>\n{_asset('script.js')}</script>\n</body>\n</html>\n"
@@ -70,9 +78,11 @@ _DIALOG = (
 
 def _header(findings: Findings) -> str:
     models = sorted({line.model for line in findings.lines})
+    datasets = list(dict.fromkeys(line.dataset for line in findings.lines))
     facts = {
         "cells": f"{len(findings.lines):,}",
         "finished splits": f"{findings.records:,}",
+        "datasets" if len(datasets) > 1 else "dataset": escape(", ".join(datasets)),
         "models" if len(models) > 1 else "model": escape(", ".join(models[:3]) + (" …" if len(models) > 3 else "")),
     }
     if findings.setups:
@@ -81,14 +91,18 @@ def _header(findings: Findings) -> str:
         facts["of Table 1 filled"] = f"{table.filled()} / {places}"
     shown = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in facts.items())
     banner = f'<p class="banner">{escape(DEMO_BANNER)}</p>' if findings.demo else ""
-    return f'<header>{banner}<p class="eyebrow">CAREF report</p><h1>What the records say</h1><dl>{shown}</dl></header>'
+    lead = f'<p class="lead">{escape(told)}</p>' if (told := caution(findings.pairs)) else ""
+    return (
+        f'<header><p class="eyebrow">CAREF report</p><h1>{escape(headline(findings.pairs))}</h1>{lead}{banner}'
+        f"<dl>{shown}</dl></header>"
+    )
 
 
 def _claims(findings: Findings) -> str:
     blocks = []
     for setup in findings.setups:
         cards = "".join(_claim(one, text) for one, text in zip(setup.verdicts, findings.printed, strict=True))
-        demo = f'<p class="banner">{escape(DEMO_BANNER)}</p>' if setup.table.demo else ""
+        demo = f'<p class="banner">{escape(DEMO_BANNER)}</p>' if setup.table.demo and not findings.only_demo else ""
         blocks.append(f'<h3>{escape(setup.table.title)}</h3>{demo}<div class="claims">{cards}</div>')
     if not blocks:
         blocks = ['<div class="claims">' + "".join(_claim(None, one) for one in findings.printed) + "</div>"]
@@ -117,7 +131,7 @@ def _unfolds(summary: str, verdict: Verdict) -> str:
 
 
 def _figures(findings: Findings) -> str:
-    drawn = "".join(_drawn(figure) for figure in findings.figures())
+    drawn = "".join(_drawn(figure) for figure in findings.figures() if figure not in findings.drawn_pairs)
     lacking = "".join(f"<li>{escape(line)}.</li>" for line in findings.not_drawn())
     missing = f'<p>Not drawn:</p><ul class="lacking">{lacking}</ul>' if lacking else ""
     return f'<div class="figures">{drawn}</div>{missing}'
@@ -140,6 +154,8 @@ def _method(findings: Findings) -> str:
         "Tests are paired over splits with the same seed: two-sided Wilcoxon signed-rank, equal splits by Pratt's "
         "rule; 95% BCa bootstrap interval of the mean difference; Holm's correction within each question (both "
         "metrics, all columns); r is the matched-pairs rank-biserial correlation.",
+        "With against without the regulariser: cells that differ in nothing else, over the splits that both have; each "
+        "measure is tested the same way, with Holm's correction over the pairs. Better is less where less is better.",
         f"Fewer than {LEAST_SPLITS} common splits are not tested. A claim is supported when each of its parts is "
         "(Holm's p below 5% over its parts).",
         "The paper's own table is read from its printed means and deviations: each difference against the 95% interval "

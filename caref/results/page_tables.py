@@ -1,14 +1,12 @@
-"""The tables of the HTML page: Table 1, the tests and the list of all cells."""
+"""The tables of the HTML page: Table 1 and the tests."""
 
-from collections.abc import Mapping
 from html import escape
 
 from caref.results import floor, paper
 from caref.results.claims import p_value
-from caref.results.every_cell import Line
 from caref.results.findings import Findings, Setup, standing
 from caref.results.markdown import difference
-from caref.results.measures import TABLE1, Measure, held, shown
+from caref.results.measures import TABLE1, Measure, shown
 from caref.results.significance import LEVEL, Comparison
 from caref.results.summary import Summary
 from caref.results.table1 import AVERAGE, COLUMNS, Table
@@ -26,12 +24,13 @@ def table1(findings: Findings) -> str:
         f'<span class="few">12/60</span>: a cell on fewer than {paper.SPLITS} splits. '
         "Choose a figure to see its splits and predictions.</p>"
     )
-    return legend + "\n".join(_table(setup) for setup in findings.setups)
+    return legend + "\n".join(_table(setup, findings.only_demo) for setup in findings.setups)
 
 
-def _table(setup: Setup) -> str:
+def _table(setup: Setup, only_demo: bool) -> str:
     table = setup.table
     kind = "banner" if table.not_comparable else "standing"
+    stands = "" if only_demo else f'<p class="{kind}">{escape(standing(table))}</p>\n'
     heads = "".join(f'<th scope="col">{name}</th>' for name in [*paper.DATASETS.values(), "Average"])
     body = "\n".join(
         f'<tr class="rq"><th colspan="8" scope="rowgroup"><b>{section}</b> {escape(question)}</th></tr>\n'
@@ -39,7 +38,7 @@ def _table(setup: Setup) -> str:
         for section, question in paper.SECTIONS.items()
     )
     return (
-        f'<h3>{escape(table.title)}</h3>\n<p class="{kind}">{escape(standing(table))}</p>\n'
+        f"<h3>{escape(table.title)}</h3>\n{stands}"
         f'<div class="scroll"><table class="table1"><thead><tr><th></th><th scope="col">% trained</th><th></th>{heads}'
         f"</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
@@ -80,10 +79,10 @@ def _beside(table: Table, row: paper.Row, metric: str, measure: Measure, column:
     if found and measure.unit == "%":
         text += "%"
     if metric == "similarity":
-        if column != AVERAGE and table.on_floor(row.name, column):
-            text = f'<span class="nothing" title="within {floor.NEAR} of the floor">{text} explains nothing</span>'
         if not table.not_comparable:
             text += f" <small>{measure.text(paper.similarity(row.name, column))}</small>"
+        if column != AVERAGE and table.on_floor(row.name, column):
+            text += f'<br><span class="nothing" title="within {floor.NEAR} of the floor">explains nothing</span>'
     return f'<td data-label="{name}">{text}</td>'
 
 
@@ -142,45 +141,3 @@ def _comparison(one: Comparison) -> str:
     clear = found.p_holm is not None and found.p_holm < LEVEL
     kind = (" class=up" if found.mean > 0 else " class=down") if clear else ""
     return f"<tr{kind}>" + "".join(f"<td>{escape(text)}</td>" for text in texts) + "</tr>"
-
-
-def every_cell(findings: Findings) -> str:
-    """All cells in one list that can be sorted and filtered, warnings above it."""
-    measures = held(line.summaries for line in findings.lines)
-    names = (f"{one.label}, {one.unit}" if one.unit else one.label for one in measures.values())
-    heads = ["model", "dataset", "peft", "reg", "settings", "% trained", "n", *names]
-    head = "".join(f'<th scope="col"><button>{name}</button></th>' for name in heads)
-    body = "\n".join(_line(line, measures) for line in findings.lines)
-    notes = "".join(f"<li>{escape(note)}</li>" for note in findings.notes())
-    warnings = f'<details open class="notes"><summary>Warnings</summary><ul>{notes}</ul></details>' if notes else ""
-    return (
-        f'{warnings}<p><input id="filter" type="search" placeholder="Filter: e-SNLI AQ α=2" aria-label="Filter"> '
-        '<span id="shown"></span></p>'
-        f'<div class="scroll tall"><table class="list" id="all"><thead><tr>{head}</tr></thead><tbody>\n{body}\n'
-        "</tbody></table></div>"
-    )
-
-
-def _line(line: Line, measures: Mapping[str, Measure]) -> str:
-    demo = ' <span class="few">demo</span>' if "demo" in line.source else ""
-    share = f"{line.trainable_percent:.2f}" if line.trainable_percent is not None else ""
-    texts = [
-        escape(line.model),
-        escape(line.dataset) + demo,
-        escape(line.peft),
-        escape(line.reg),
-        escape(line.settings),
-    ]
-    figures = [
-        f'{measure.text(found.mean)} <span class="std">±{measure.text(found.std)}</span>'
-        if (found := line.summaries.get(metric))
-        else "–"
-        for metric, measure in measures.items()
-    ]
-    if floor.marked(line):
-        place = list(measures).index("similarity")
-        figures[place] += f' <span class="nothing" title="within {floor.NEAR} of the floor">explains nothing</span>'
-    if line.refused:
-        figures[0] = f'<span class="refused" title="{escape(line.refused)}">refused</span>'
-    cells = "".join(f"<td>{text}</td>" for text in [*texts, share, str(line.n), *figures])
-    return f'<tr data-cell="{line.cell.signature}" tabindex="0">{cells}</tr>'

@@ -117,9 +117,9 @@ def test_the_comparison_shows_every_cell_and_says_demo(make_cell):
     demo = lines([make_cell(row, "esnli", [80.0, 82.0], source="demo") for row in ("CAREF-AQ", "LoRA-R4")])
     drawn = figures.comparison(demo)
     assert drawn.png.startswith(b"\x89PNG") and drawn.png == figures.comparison(demo).png
-    assert "Demo data" in drawn.caption
+    assert "demo data" in text_of(drawn)
     real = figures.comparison(lines([make_cell("AQ", "esnli", [80.0, 82.0])]))
-    assert "Demo data" not in real.caption and real.png != drawn.png
+    assert "demo data" not in text_of(real) and real.png != drawn.png
 
 
 def test_a_comparison_of_nothing_or_of_too_many_is_not_drawn(make_cell):

@@ -110,8 +110,8 @@ def test_missing_or_broken_predictions_are_said_not_fatal(cells, written):
 def test_demo_and_random_weights_carry_a_banner_and_no_paper_number(make_cell, written):
     cells = [make_cell("AQ", "esnli", [10.0, 12.0], source="demo", model=TINY)]
     text = page.document(findings.gather(cells), written(cells))
-    assert text.count('class="banner"') >= 2
-    assert "<small" not in text.split('id="claims"')[0]
+    assert text.count('class="banner"') == 1 and '<body class="demo">' in text
+    assert '<small class="paper"' not in text.split('id="claims"')[0]
     real = [make_cell("AQ", "esnli", [10.0, 12.0], model=TINY)]
     text = page.document(findings.gather(real), written(real))
     assert "random weights" in text and '<small class="paper"' not in text

@@ -139,10 +139,10 @@ narrow();
 all.tHead.addEventListener("click", (event) => {
   const head = event.target.closest("th");
   if (!head) return;
-  const column = head.cellIndex, down = head.getAttribute("aria-sort") === "descending" || !head.hasAttribute("aria-sort") && column < 5;
+  const column = head.cellIndex, words = head.classList.contains("text"), down = head.getAttribute("aria-sort") === "descending" || !head.hasAttribute("aria-sort") && words;
   for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", down ? "ascending" : "descending");
-  const value = (row) => { const text = row.cells[column].textContent; return column < 5 ? text : parseFloat(text); };
+  const value = (row) => { const text = row.cells[column].textContent; return words ? text : parseFloat(text); };
   const order = (a, b) => (typeof a === "string" ? a.localeCompare(b) : (isNaN(a) ? -Infinity : a) - (isNaN(b) ? -Infinity : b));
   rows.sort((a, b) => (down ? 1 : -1) * order(value(a), value(b)));
   all.tBodies[0].append(...rows);
