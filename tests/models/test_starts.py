@@ -77,7 +77,7 @@ def test_a_model_without_a_start_token_takes_the_beginning_of_a_sequence(family)
 def test_a_model_that_says_nothing_of_its_start_is_refused_in_one_line():
     with pytest.raises(UserError, match=r"model\.config\.decoder_start_token_id=None: neither mbart nor its tokenizer"):
         loaded(**SHAPES["mbart"] | {"model_type": "mbart", "bos_token_id": None})
-    with pytest.raises(UserError, match="mbart refuses it.*decoder_start_token_id"):
+    with pytest.raises(UserError, match=r"mbart refuses it.*decoder_start_token_id"):
         loaded(**SHAPES["mbart"] | {"model_type": "mbart", "decoder_start_token_id": [2, 3]})
 
 
