@@ -20,7 +20,7 @@ def write(results_dir: Path, out: Path) -> list[Path]:
     Raises:
         UserError: where the folder is missing or holds no cell, or `out` cannot be written.
     """
-    cells = [cell for cell in store.cells(results_dir) if cell.records or cell.failed or cell.damaged]
+    cells = [cell for cell in store.cells(results_dir) if cell.records or cell.failed or cell.damaged or cell.unread]
     if not cells:
         raise UserError(f"{results_dir}: holds no results; a run writes them there with results_dir={results_dir}")
     store.check_writable(out)

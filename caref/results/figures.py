@@ -166,7 +166,10 @@ def nbert_over_alpha_and_beta(found: Sequence[Line]) -> Figure | str:
     grids: dict[tuple, dict[tuple[float, float], Line]] = {}
     for line in found:
         reg = line.cell.config["reg"]
-        if line.cell.config["dataset"]["name"] == "esnli" and reg["term"] == "sced" and "nbert" in line.summaries:
+        sced = reg["term"] == "sced" and all(
+            isinstance(reg.get(key), (int, float)) for key in ("alpha", "beta", "lambda_sced", "lambda_kl")
+        )
+        if line.cell.config["dataset"]["name"] == "esnli" and sced and "nbert" in line.summaries:
             demo = "demo" in line.source
             key = (line.model, line.peft, demo, line.settings, reg["lambda_sced"], reg["lambda_kl"])
             grids.setdefault(key, {})[reg["alpha"], reg["beta"]] = line

@@ -13,6 +13,19 @@ def dataset_label(name: str) -> str:
 
 def peft_label(peft: Mapping) -> str:
     """The paper's word ("AQ") where it has one, else what the configuration says ("LoRA r=8 α=16")."""
+    try:
+        return _peft_label(peft)
+    except (KeyError, TypeError, ValueError):  # of a version that knew less, or more
+        return _as_written(peft, "method")
+
+
+def _as_written(part: Mapping, kind: str) -> str:
+    """What a part of a configuration says, key by key."""
+    said = (f"{key}={value}" for key, value in part.items() if key not in _SILENT)
+    return " ".join([str(part.get(kind, "unknown")), *said])
+
+
+def _peft_label(peft: Mapping) -> str:
     match peft["method"]:
         case "lora":
             dropout = f" dropout={peft['dropout']:g}" if peft["dropout"] else ""
@@ -33,6 +46,13 @@ def peft_label(peft: Mapping) -> str:
 
 def reg_label(reg: Mapping) -> str:
     """ "SCED α=2 β=1 λ=0.1/0.1", "entropy λ=0.1", "–" for plain cross-entropy."""
+    try:
+        return _reg_label(reg)
+    except (KeyError, TypeError, ValueError):
+        return _as_written(reg, "term")
+
+
+def _reg_label(reg: Mapping) -> str:
     match reg["term"]:
         case "cross_entropy":
             return "–"

@@ -1,7 +1,5 @@
 """What the HTML page holds behind each cell: every split's scores, and the first predictions of one split."""
 
-import gzip
-import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,8 +59,7 @@ def _behind(line: Line, folder: Path, count: int) -> dict:
 def _first_predictions(folder: Path, split: int, count: int) -> list[dict] | None:
     """The first predictions of a split, in its order; None where the file is missing or cannot be read."""
     try:
-        with gzip.open(store.predictions_path(folder, split), "rt", encoding="utf-8") as file:
-            found = [json.loads(text) for text in itertools.islice(file, count)]
-    except (OSError, EOFError, ValueError):
+        found = store.read_predictions(folder, split, count)
+    except (FileNotFoundError, store.Damaged, store.Unreadable):
         return None
     return [{key: one[key] for key in _KEPT if key in one} for one in found]

@@ -96,7 +96,8 @@ def similarity(name: str, dataset: str) -> float:
 
 def variant(peft: Mapping) -> str | None:
     """Which of the paper's ways to train a `peft` configuration is; None where it is none of them."""
-    peft = {**peft, "projections": sorted(peft["projections"])} if "projections" in peft else peft
+    if isinstance(peft.get("projections"), list):
+        peft = {**peft, "projections": sorted(map(str, peft["projections"]))}
     return next((name for name, wanted in VARIANTS.items() if _agrees(peft, wanted)), None)
 
 
@@ -131,10 +132,10 @@ def why_not_comparable(config: Mapping, source: str) -> str | None:
         return "the data is the project's own demo data, not the paper's datasets"
     if model.get("path") is None:
         return f"{model['name']} has random weights; the paper's model is Flan-T5-large"
-    if not _is(model["path"], "flan-t5-large"):
+    if not _is(str(model["path"]), "flan-t5-large"):
         return f"the model is {model['name']}; the paper's is Flan-T5-large"
-    if not _is(scorer["model"], "roberta-large") or scorer["layer"] != 17:
-        used = f"{scorer['model']}, layer {scorer['layer']}"
+    if not _is(str(scorer.get("model")), "roberta-large") or scorer.get("layer") != 17:
+        used = f"{scorer.get('model')}, layer {scorer.get('layer')}"
         return f"nBERT is by {used}; the paper's is by roberta-large, layer 17"
     return None
 

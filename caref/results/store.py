@@ -14,11 +14,13 @@ file system serves many nodes at once. This module knows nothing of what a recor
 import errno
 import fcntl
 import gzip
-import hashlib
+import io
+import itertools
 import json
 import os
 import shutil
 import socket
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -28,13 +30,10 @@ from pathlib import Path
 import yaml
 
 from caref.errors import UserError
+from caref.results import configuration
+from caref.results.records import Damaged, Unreadable, canonical, digest, note, numbered, parse, read, sealed
 
-_SEAL = b'{\n "checksum": "%s",'  # how a record's file begins; the checksum is of the same JSON without it
 _LEAST_FREE_BYTES = 1 << 20  # about what the records and predictions of a few splits take
-
-
-class Damaged(Exception):
-    """A record or its predictions cannot be what was written; the message names the file and what is wrong."""
 
 
 @dataclass
@@ -46,6 +45,7 @@ class Cell:
     records: dict[int, dict] = field(default_factory=dict)  # by split index
     failed: dict[int, dict] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)  # one line a damaged record, naming its file
+    unread: list[str] = field(default_factory=list)  # one line a file that is there and could not be read
 
 
 def check_writable(results_dir: str | Path) -> None:
@@ -90,14 +90,6 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise _refusal(path.parent, error) from None
 
 
-def _canonical(content: Mapping) -> bytes:
-    return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def _record_path(cell: Path, split: int) -> Path:
     return cell / "splits" / f"{split:03d}.json"
 
@@ -115,7 +107,7 @@ def write_split(cell: Path, config: Mapping, record: Mapping, predictions: Seque
 
     Args:
         cell: RESULTS/<signature>.
-        config: what config.yaml is to hold; written once a cell.
+        config: what config.yaml is to hold, see `describe`.
         record: with the key "split"; gains "predictions_sha256".
         predictions: one mapping an evaluated example, in the split's order.
 
@@ -123,14 +115,12 @@ def write_split(cell: Path, config: Mapping, record: Mapping, predictions: Seque
         The record as written.
     """
     split = record["split"]
-    lines = b"".join(_canonical(prediction) + b"\n" for prediction in predictions)
+    lines = b"".join(canonical(prediction) + b"\n" for prediction in predictions)
     packed = gzip.compress(lines, mtime=0)  # no time of day in the file: the same predictions, the same bytes
-    if not (cell / "config.yaml").exists():
-        write_atomically(cell / "config.yaml", yaml.safe_dump(dict(config), sort_keys=True).encode())
+    describe(cell, config)
     write_atomically(predictions_path(cell, split), packed)
-    record = {**record, "predictions_sha256": _digest(packed)}
-    body = json.dumps(record, indent=1, sort_keys=True).encode()
-    write_atomically(_record_path(cell, split), _SEAL % _digest(body).encode() + body[1:])
+    record = {**record, "predictions_sha256": digest(packed)}
+    write_atomically(_record_path(cell, split), sealed(record))
     with suppress(FileNotFoundError):
         _failure_path(cell, split).unlink()
     return record
@@ -138,8 +128,7 @@ def write_split(cell: Path, config: Mapping, record: Mapping, predictions: Seque
 
 def write_failure(cell: Path, config: Mapping, split: int, seed: int, error: str) -> None:
     """Note why a split could not be finished; the note goes when a later run finishes it."""
-    if not (cell / "config.yaml").exists():
-        write_atomically(cell / "config.yaml", yaml.safe_dump(dict(config), sort_keys=True).encode())
+    describe(cell, config)
     note = {
         "split": split,
         "seed": seed,
@@ -149,15 +138,17 @@ def write_failure(cell: Path, config: Mapping, split: int, seed: int, error: str
     write_atomically(_failure_path(cell, split), json.dumps(note, indent=1, sort_keys=True).encode())
 
 
-def _parse_record(path: Path, content: bytes) -> dict:
-    rest = content[len(_SEAL % (b"0" * 64)) :]
-    if content[: -len(rest)] != _SEAL % _digest(b"{" + rest).encode():
-        raise Damaged(f"{path}: not whole, or not what was written: its checksum does not fit")
-    record = json.loads(content)
-    del record["checksum"]
-    if record.get("split") != int(path.stem):
-        raise Damaged(f"{path}: it is the record of split {record.get('split')}")
-    return record
+def describe(cell: Path, config: Mapping) -> None:
+    """See to it that config.yaml tells what the cell is: it is written where it is missing, broken or unreadable.
+
+    Nothing is lost by that: of one signature there is one configuration.
+    """
+    if configuration.read(cell)[1] is None:
+        return
+    path = cell / "config.yaml"
+    if path.is_dir():
+        os.replace(path, path.with_name(path.name + ".damaged"))
+    write_atomically(path, yaml.safe_dump(dict(config), sort_keys=True).encode())
 
 
 def read_record(cell: Path, split: int) -> dict | None:
@@ -165,26 +156,37 @@ def read_record(cell: Path, split: int) -> dict | None:
 
     Raises:
         Damaged: where record or predictions are not what was written.
+        Unreadable: where either could not be read.
     """
     path = _record_path(cell, split)
     try:
-        record = _parse_record(path, path.read_bytes())
+        record = parse(path, read(path))
     except FileNotFoundError:
         return None
     predictions = predictions_path(cell, split)
     try:
-        intact = _digest(predictions.read_bytes()) == record["predictions_sha256"]
-    except (OSError, KeyError):
+        intact = digest(read(predictions)) == record.get("predictions_sha256")
+    except FileNotFoundError:
         intact = False
     if not intact:
         raise Damaged(f"{predictions}: missing, or not what its record names")
     return record
 
 
-def read_predictions(cell: Path, split: int) -> list[dict]:
-    """The predictions of a finished split, in the split's order."""
-    with gzip.open(predictions_path(cell, split), "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+def read_predictions(cell: Path, split: int, most: int | None = None) -> list[dict]:
+    """The predictions of a finished split, in the split's order; the first `most` of them.
+
+    Raises:
+        FileNotFoundError: there are none.
+        Damaged: where they are not what was written.
+        Unreadable: where they could not be read.
+    """
+    path = predictions_path(cell, split)
+    try:
+        with gzip.open(io.BytesIO(read(path)), "rt", encoding="utf-8") as lines:
+            return [json.loads(line) for line in itertools.islice(lines, most)]
+    except (EOFError, ValueError, gzip.BadGzipFile, zlib.error, RecursionError) as error:
+        raise Damaged(f"{path}: cannot be what was written ({error})") from None
 
 
 def set_aside(cell: Path, split: int) -> None:
@@ -251,47 +253,52 @@ def cells(results_dir: str | Path) -> list[Cell]:
     """Everything the folder holds, by signature; damaged records are named and left out.
 
     Raises:
-        UserError: where the folder is missing.
+        UserError: where the folder is missing or cannot be read.
     """
     results_dir = Path(results_dir)
     if not results_dir.is_dir():
         raise UserError(f"{results_dir}: no such results folder; run.py makes one, results_dir= names it")
-    with os.scandir(results_dir) as entries:
-        folders = sorted(entry.path for entry in entries if entry.is_dir())
-    return [cell for folder in folders if (cell := read_cell(Path(folder))) is not None]
+    try:
+        folders = [results_dir / name for name in sorted(os.listdir(results_dir))]
+    except OSError as error:
+        raise UserError(f"{results_dir}: cannot be read ({error.strerror}); ask its owner, or try again") from None
+    return [cell for folder in folders if (cell := read_cell(folder)) is not None]
 
 
 def read_cell(folder: Path) -> Cell | None:
     """One signature's folder; None where it is not one. Predictions are not opened."""
-    try:
-        config = yaml.load((folder / "config.yaml").read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, yaml.YAMLError):
+    if not any(os.path.lexists(folder / part) for part in ("config.yaml", "splits", "failed")):
         return None
-    cell = Cell(folder.name, config)
-    for path in _json_files(folder / "splits"):
+    config, amiss = configuration.read(folder)
+    cell = Cell(folder.name, config, unread=[amiss] if amiss else [])
+    for split in _listed(folder / "splits", cell):
+        path = _record_path(folder, split)
         try:
-            cell.records[int(path.stem)] = _parse_record(path, path.read_bytes())
+            cell.records[split] = parse(path, read(path, patient=not cell.unread))
         except Damaged as damage:
             cell.damaged.append(str(damage))
+        except Unreadable as error:
+            cell.unread.append(str(error))
         except FileNotFoundError:  # a job has set it aside meanwhile
             continue
-    for path in _json_files(folder / "failed"):
-        with suppress(ValueError, OSError):
-            cell.failed[int(path.stem)] = json.loads(path.read_bytes())
+    for split in _listed(folder / "failed", cell):
+        try:
+            cell.failed[split] = note(_failure_path(folder, split))
+        except (Damaged, Unreadable) as error:
+            cell.failed[split] = {"error": str(error)}
+        except FileNotFoundError:  # it is finished by now
+            continue
     return cell
+
+
+def _listed(folder: Path, cell: Cell) -> list[int]:
+    try:
+        return numbered(folder)
+    except Unreadable as error:
+        cell.unread.append(str(error))
+        return []
 
 
 def finished(cell: Path) -> set[int]:
     """Indices of the splits whose record is there; the records are not opened."""
-    return {int(path.stem) for path in _json_files(cell / "splits")}
-
-
-def _json_files(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(
-                entry.name for entry in entries if entry.name.endswith(".json") and entry.name[:-5].isdigit()
-            )
-    except FileNotFoundError:
-        return []
-    return [folder / name for name in names]
+    return set(numbered(cell / "splits"))

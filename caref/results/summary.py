@@ -46,7 +46,8 @@ def scores(records: Mapping[int, Mapping], metric: str) -> dict[int, float]:
 
 def trainable_percent(cell: Cell) -> float | None:
     """Share of the model's parameters (adapters included) that was trained, in percent."""
-    shares = {_share(record["counts"]) for record in cell.records.values() if "counts" in record}
+    told = (record.get("counts", {}) for record in cell.records.values())
+    shares = {_share(counts) for counts in told if counts.get("trainable") and counts.get("parameters")}
     return statistics.median(shares) if shares else None
 
 
@@ -56,7 +57,7 @@ def _share(counts: Mapping) -> float:
 
 def source(cell: Cell) -> str:
     """Where a cell's examples came from: hub, files, demo, several joined by " + "; "" without a record."""
-    return " + ".join(sorted({record["source"] for record in cell.records.values()}))
+    return " + ".join(sorted({_source(record) for record in cell.records.values()}))
 
 
 def refusal(cell: Cell) -> str | None:
@@ -104,6 +105,7 @@ def warnings(cell: Cell) -> list[str]:
         reason = cell.failed[unfinished[0]].get("error", "no reason kept")
         lines.append(f"failed: splits {ranges(unfinished)} ({reason})")
     lines.extend(f"damaged and left out: {line}" for line in cell.damaged)
+    lines.extend(cell.unread)
     return lines
 
 

@@ -96,7 +96,7 @@ def _order(table: Table) -> tuple:
 def _setup(cell: Cell) -> str:
     config = cell.config
     parts = {part: _material(config[part]) for part in ("model", "train", "evaluation", "bertscore")}
-    sizes = {key: config["dataset"][key] for key in ("train_size", "eval_size")}
+    sizes = {key: config["dataset"].get(key) for key in ("train_size", "eval_size")}
     return json.dumps([_is_demo(cell), parts, sizes], sort_keys=True)
 
 
@@ -105,14 +105,14 @@ def _material(part: Mapping) -> dict:
 
 
 def _is_demo(cell: Cell) -> bool:
-    return any(record["source"] == "demo" for record in cell.records.values())
+    return any(record.get("source") == "demo" for record in cell.records.values())
 
 
 def _examples(cell: Cell) -> str:
     """What a column's cells must share: which of the dataset's examples they were trained and judged on."""
     dataset = cell.config["dataset"]
     first = cell.records[min(cell.records)]
-    return json.dumps([dataset["train_split"], dataset["eval_split"], first["fingerprint"]])
+    return json.dumps([dataset.get("train_split"), dataset.get("eval_split"), first.get("fingerprint")])
 
 
 def _tables_of(group: list[Cell]) -> list[Table]:

@@ -85,9 +85,9 @@ class Times:
         for split in sorted(self._finished[signature])[-_RECORDS:]:
             try:
                 record = store.read_record(self._cells[signature].cell, split)
-            except store.Damaged:
+            except (store.Damaged, store.Unreadable):
                 continue
-            if record:
+            if record and record["run"]["seconds"]:
                 times.append(sum(record["run"]["seconds"].values()))
         return times
 

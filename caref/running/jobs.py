@@ -83,10 +83,11 @@ def run(job: DictConfig) -> dict[int, dict]:
         SplitFailed: at the end, where splits failed; the message counts and names them.
     """
     planned = plan(job)
-    records = {index: record for index in planned.indices if (record := _intact(planned.cell, index)) is not None}
+    records, failures = _found(planned)
     progress = Progress(planned.title, len(planned.indices), list(records.values()))
-    failures: dict[int, str] = {}
-    waiting = [index for index in planned.indices if index not in records]
+    for index, told in failures.items():
+        progress.failed(index, told)
+    waiting = [index for index in planned.indices if index not in records and index not in failures]
     bench = Workbench(job, saved=planned.cell / "trained")
     if waiting:
         bench.set_up()
@@ -100,7 +101,13 @@ def run(job: DictConfig) -> dict[int, dict]:
                 waiting = [index for index in waiting if index not in held]
                 free = []
                 for index in held:
-                    if (record := _intact(planned.cell, index)) is None:
+                    try:
+                        record = _intact(planned.cell, index)
+                    except store.Unreadable as error:
+                        failures[index] = str(error)
+                        progress.failed(index, str(error))
+                        continue
+                    if record is None:
                         free.append(index)
                     else:
                         records[index] = record
@@ -111,6 +118,8 @@ def run(job: DictConfig) -> dict[int, dict]:
                     records |= done
                     failures |= failed
                     waiting = [index for index in free if index not in done and index not in failed] + waiting
+    if records:
+        store.describe(planned.cell, planned.description)
     print(planned.title, tables.job_table(records), sep="\n")
     print(*samples(records or {0: planned.pool.record(0)}).lines(), sep="\n")
     print(f"records: {planned.cell}")
@@ -120,17 +129,37 @@ def run(job: DictConfig) -> dict[int, dict]:
     return records
 
 
-def track(planned: Plan) -> None:
-    """Tell the job's tracker of its finished splits, without running any; what has been told is passed over."""
+def settle(planned: Plan) -> None:
+    """What a cell may still lack when no job is launched for its finished splits: that it says what it is, and that
+    the job's tracker knows of them; what has been told is passed over.
+    """
+    store.describe(planned.cell, planned.description)
     settings = OmegaConf.create(planned.values["tracker"])
     if settings.name == "none":
         return
-    records = {index: record for index in planned.indices if (record := _intact(planned.cell, index)) is not None}
+    records, _ = _found(planned)
     with tracking(settings, planned.cell, planned.description) as tracker:
         tracker.earlier(records.values())
 
 
+def _found(planned: Plan) -> tuple[dict[int, dict], dict[int, str]]:
+    """The intact records by split, and of those that could not be read why; nothing is moved or written."""
+    records, unread = {}, {}
+    for index in planned.indices:
+        try:
+            record = store.read_record(planned.cell, index)
+        except store.Damaged:  # looked at again, and set aside, when the split is held
+            continue
+        except store.Unreadable as error:
+            unread[index] = str(error)
+            continue
+        if record is not None:
+            records[index] = record
+    return records, unread
+
+
 def _intact(cell: Path, index: int) -> dict | None:
+    """The record of a split that this process holds; a damaged one is named and set aside."""
     try:
         return store.read_record(cell, index)
     except store.Damaged as damage:

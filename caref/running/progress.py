@@ -68,8 +68,9 @@ class Progress:
     def _running(self) -> str:
         parts = [f"{len(self._records)}/{self._total} splits"]
         for score, name in _SHOWN.items():
-            values = [record["scores"][score] for record in self._records]
-            parts.append(f"{name} {statistics.fmean(values):.2f} ± {statistics.pstdev(values):.2f}")
+            values = [record["scores"][score] for record in self._records if score in record["scores"]]
+            if values:
+                parts.append(f"{name} {statistics.fmean(values):.2f} ± {statistics.pstdev(values):.2f}")
         if self._worked and self._left:
             left = statistics.fmean(self._worked) * self._left
             parts.append(f"{timedelta(seconds=round(left))} left")

@@ -44,7 +44,7 @@ def sweep(
         left = [_left(plan) for plan in plans]
         for plan, splits in zip(plans, left, strict=True):
             if len(splits) < len(plan.indices):
-                jobs.track(plan)  # no job is launched for what is finished
+                jobs.settle(plan)  # no job is launched for what is finished
         launched = [
             (f"{title} splits={part}".strip(), (*overrides, *([f"splits='{part}'"] if shards else [])))
             for (_, overrides), title, splits in zip(planned, titles, left, strict=True)
@@ -88,7 +88,7 @@ def _left(plan: jobs.Plan) -> list[int]:
         try:
             if store.read_record(plan.cell, index) is None:
                 left.append(index)
-        except store.Damaged:
+        except (store.Damaged, store.Unreadable):  # its job tells of it
             left.append(index)
     return left
 

@@ -22,6 +22,7 @@ from caref.tracking.offline import pending
 from caref.tracking.writing import Run, Writer, say
 
 _COLUMNS = ("id", "source", "choices", "gold", "answer", "right", "explanations", "explanation", "nbert", "generation")
+_OF_THE_RUN = ("device", "precision", "versions", "finished")
 _AGENT = ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
 
 
@@ -91,8 +92,8 @@ class WandbRuns:
             tags=[*self._tags, record["source"]],
             config={
                 **self._config("split"),
-                **{key: record[key] for key in ("split", "seed", "source")},
-                **{key: record["run"][key] for key in ("device", "precision", "versions", "finished")},
+                **{key: record[key] for key in ("split", "seed", "source") if key in record},
+                **{key: record["run"][key] for key in _OF_THE_RUN if key in record["run"]},
                 "history": "every step" if history else "not kept: told from the record of an earlier run",
             },
             summary={

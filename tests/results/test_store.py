@@ -5,13 +5,24 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from caref.errors import UserError
-from caref.results import store
+from caref.results import records, store
 
-CONFIG = {"fingerprint": "f", "dataset": {"name": "esnli"}}
+CONFIG = {
+    "fingerprint": "f",
+    "model": {"name": "tiny"},
+    "peft": {"method": "full"},
+    "dataset": {"name": "esnli"},
+    "reg": {"term": "cross_entropy"},
+    "bertscore": {"layer": 6},
+    "train": {"epochs": 1},
+    "evaluation": {"batch_size": 4},
+}
 PREDICTIONS = [{"id": "a", "answer": "neutral"}, {"id": "b", "answer": "größer"}]
 
 
@@ -91,6 +102,71 @@ def test_a_record_that_goes_while_a_cell_is_read_is_left_out(tmp_path):
     (tmp_path / "sig" / "splits" / "004.json").symlink_to(tmp_path / "gone")  # listed, and not there to be opened
     (cell,) = store.cells(tmp_path)
     assert set(cell.records) == {3} and not cell.damaged
+
+
+def withhold(file) -> Path:
+    """Make reading a file fail with EIO, as a network's file system does; returns where its content is meanwhile."""
+    kept = file.with_suffix(".kept")
+    file.rename(kept)
+    file.symlink_to("/proc/self/mem")
+    return kept
+
+
+@pytest.mark.parametrize("path", ["splits/003.json", "predictions/003.jsonl.gz", "config.yaml"])
+def test_a_read_error_that_passes_is_not_noticed(tmp_path, path, monkeypatch):
+    store.write_split(tmp_path / "sig", CONFIG, record(), PREDICTIONS)
+    file = tmp_path / "sig" / path
+    kept = withhold(file)
+    pauses = []
+
+    def meanwhile(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            os.replace(kept, file)
+
+    monkeypatch.setattr(records.time, "sleep", meanwhile)
+    if path == "config.yaml":
+        (cell,) = store.cells(tmp_path)
+        assert cell.config == CONFIG and not cell.unread
+    else:
+        assert store.read_record(tmp_path / "sig", 3)["seed"] == 9428
+        assert store.read_predictions(tmp_path / "sig", 3) == PREDICTIONS
+    assert len(pauses) == 2 and sum(pauses) < 1
+
+
+@pytest.mark.parametrize("path", ["splits/003.json", "predictions/003.jsonl.gz"])
+def test_a_read_error_that_lasts_is_told_and_nothing_is_moved(tmp_path, path):
+    store.write_split(tmp_path / "sig", CONFIG, record(), PREDICTIONS)
+    store.write_split(tmp_path / "sig", CONFIG, record(4), PREDICTIONS)
+    file = tmp_path / "sig" / path
+    withhold(file)
+    with pytest.raises(store.Unreadable, match=rf"{file}: cannot be read \(Input/output error\)"):
+        store.read_record(tmp_path / "sig", 3)
+    (cell,) = store.cells(tmp_path)
+    if "splits" in path:
+        assert set(cell.records) == {4} and len(cell.unread) == 1 and str(file) in cell.unread[0]
+    assert not cell.damaged and file.is_symlink()
+
+
+def test_what_may_not_be_read_is_told_and_nothing_is_moved(tmp_path):
+    """As another user: the superuser may read everything."""
+    store.write_split(tmp_path / "sig", CONFIG, record(), PREDICTIONS)
+    file = tmp_path / "sig" / "splits" / "003.json"
+    file.chmod(0)
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    child = os.fork()
+    if not child:
+        with suppress(BaseException):
+            if os.getuid() == 0:
+                os.setuid(65534)
+            (cell,) = store.cells(tmp_path)
+            if cell.records == {} and not cell.damaged and "Permission denied" in cell.unread[0]:
+                os._exit(7)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    file.chmod(0o644)
+    assert store.read_record(tmp_path / "sig", 3) is not None
 
 
 def _hold(cell, held, done):

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from caref.errors import UserError
+from caref.errors import SplitFailed, UserError
 from caref.results import store
-from caref.running import jobs
+from caref.running import jobs, sweeps
 from caref.running.workbench import Workbench
 
 SMALL = (
@@ -120,9 +120,42 @@ def test_a_damaged_record_is_named_set_aside_and_run_again(run, capsys):
     assert deterministic(again[1]) == deterministic(first[1])
 
 
-def test_a_loss_that_is_not_finite_fails_its_split_alone(run, composed, tmp_path):
-    from caref.errors import SplitFailed
+@pytest.mark.parametrize("path", ["splits/001.json", "predictions/001.jsonl.gz"])
+def test_a_split_that_cannot_be_read_is_told_and_neither_moved_nor_run_again(run, capsys, path):
+    _, cell = run("model=tiny_t5", "splits=0:2")
+    file, kept = cell / path, cell / "kept"
+    file.rename(kept)
+    file.symlink_to("/proc/self/mem")  # reading it is an EIO, as on a network's file system
+    with pytest.raises(SplitFailed, match=r"1 of 3 splits failed - split 1: .*cannot be read \(Input/output error\)"):
+        run("model=tiny_t5", "splits=0:3")
+    assert file.is_symlink() and not list(cell.rglob("*.damaged"))
+    assert store.finished(cell) == {0, 1, 2}
+    file.unlink()
+    kept.rename(file)
+    records, _ = run("model=tiny_t5", "splits=0:3")
+    assert set(records) == {0, 1, 2}
 
+
+@pytest.mark.parametrize("amiss", [b"", None, b"[", b"model: {}\n"])
+def test_the_next_run_of_a_line_mends_a_cells_configuration(run, composed, tmp_path, amiss):
+    _, cell = run("model=tiny_t5", "splits=0")
+    whole = (cell / "config.yaml").read_bytes()
+    for again in (
+        lambda: run("model=tiny_t5", "splits=0"),
+        lambda: sweeps.sweep(
+            [(*SMALL, "model=tiny_t5", "splits=0", f"results_dir={tmp_path / 'results'}")],
+            lambda cell: composed(*cell),
+            pytest.fail,
+        ),
+    ):
+        (cell / "config.yaml").unlink()
+        if amiss is not None:
+            (cell / "config.yaml").write_bytes(amiss)
+        again()
+        assert (cell / "config.yaml").read_bytes() == whole
+
+
+def test_a_loss_that_is_not_finite_fails_its_split_alone(run, composed, tmp_path):
     # Weights that large overflow in the second step of any split.
     hopeless = ("model=tiny_t5", "peft=base", "train.lr=1e36", "train.epochs=3", "train.warmup_steps=0", "splits=0:2")
     with pytest.raises(SplitFailed, match="2 of 2 splits failed") as failure:
