@@ -6,17 +6,24 @@ from collections.abc import Mapping
 
 # What cannot change a number: names that only tables show, and where things are kept.
 _IMMATERIAL = {"model": ("name",), "peft": ("name",), "reg": ("name",), "train": ("save",)}
+# What a model is, whatever it is called and wherever it lies, is told by its content: these say nothing more then.
+_TOLD_BY_CONTENT = {
+    "model": ("model", ("path", "revision")),
+    "tokenizer": ("model", ("tokenizer",)),
+    "bertscore": ("bertscore", ("model",)),
+}
 _PARTS = ("model", "peft", "dataset", "reg", "bertscore", "train", "evaluation")
 
 
-def described(job: Mapping, fingerprint: str) -> dict:
+def described(job: Mapping, fingerprint: str, content: Mapping[str, str | None]) -> dict:
     """What a results folder says of a cell: the parts its signature is made of, names and fingerprint included.
 
     Args:
         job: as `schema.plain` gives it.
-        fingerprint: of the examples it draws from, `caref.data.examples.fingerprint`.
+        fingerprint: of the examples it draws from, `caref.data.examples.fingerprint_of_sides`.
+        content: marks of what the model, its tokenizer and BERTScore's model are, by `model`, `tokenizer`, `bertscore`.
     """
-    return {"fingerprint": fingerprint} | {part: job[part] for part in _PARTS}
+    return {"fingerprint": fingerprint, "content": dict(content)} | {part: job[part] for part in _PARTS}
 
 
 def signature(description: Mapping) -> str:
@@ -25,10 +32,13 @@ def signature(description: Mapping) -> str:
     Returns:
         12 hexadecimal digits.
     """
-    material = {"fingerprint": description["fingerprint"]}
+    material = {key: description[key] for key in ("fingerprint", "content")}
     for part in _PARTS:
         immaterial = _IMMATERIAL.get(part, ())
         material[part] = {key: value for key, value in description[part].items() if key not in immaterial}
-    if material["model"]["path"] is not None:
+    for what, (part, keys) in _TOLD_BY_CONTENT.items():
+        if description["content"].get(what):
+            material[part] = {key: value for key, value in material[part].items() if key not in keys}
+    if description["model"]["path"] is not None:
         del material["model"]["config"]  # a described shape; the weights' own is at the path
     return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()[:12]

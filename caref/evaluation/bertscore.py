@@ -30,13 +30,21 @@ class Scorer:
         device: where texts are embedded.
         cache: the folder in which references' embeddings are kept for other splits, cells and jobs; by default
             `embeddings.default_folder`.
+        revision: of a hub id; None: the newest.
 
     Raises:
         UserError: the model is unknown, out of reach or damaged, or has fewer layers.
     """
 
-    def __init__(self, model: str, layer: int, device: torch.device | str = "cpu", cache: Path | None = None):
-        encoder, self._tokenizer = encoders.load(model, layer)
+    def __init__(
+        self,
+        model: str,
+        layer: int,
+        device: torch.device | str = "cpu",
+        cache: Path | None = None,
+        revision: str | None = None,
+    ):
+        encoder, self._tokenizer = encoders.load(model, layer, revision)
         folder = f"{encoders.fingerprint(encoder, device)}-{_STEP}-{_AREA}"
         self._references = Embeddings((cache or default_folder()) / folder)
         self._device = torch.device(device)

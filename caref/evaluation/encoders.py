@@ -15,12 +15,13 @@ _LAYERS = ("num_hidden_layers", "encoder_layers", "num_layers", "n_layers", "n_l
 _UNLIMITED = 512  # tokens of a text that are read where neither tokenizer nor model has a limit
 
 
-def check(model: str, layer: int) -> Folder | Hub:
+def check(model: str, layer: int, revision: str | None = None) -> Folder | Hub:
     """Refuse a model that cannot be had or that lacks the layer, in about a second: nothing is loaded, torch neither.
 
     Args:
         model: hub id, folder, or wheel:PACKAGE/FOLDER.
         layer: counted from 1.
+        revision: of a hub id; None: the newest.
 
     Returns:
         Where its files are.
@@ -28,7 +29,7 @@ def check(model: str, layer: int) -> Folder | Hub:
     Raises:
         UserError: naming the key and the mend.
     """
-    where = _where(model)
+    where = _where(model, revision)
     try:
         file = _config_file(where)
         config = json.loads(Path(file).read_bytes())
@@ -43,9 +44,9 @@ def check(model: str, layer: int) -> Folder | Hub:
     return where
 
 
-def _where(model: str) -> Folder | Hub:
+def _where(model: str, revision: str | None) -> Folder | Hub:
     key = "bertscore.model"
-    match locate(model, key=key):
+    match locate(model, revision, key):
         case Gguf():
             raise UserError(f"{key}={model}: a GGUF file is no encoder; name a folder or a hub id")
         case where:
@@ -57,10 +58,10 @@ def _config_file(where: Folder | Hub) -> str | Path:
         return where.path / "config.json"
     from huggingface_hub import hf_hub_download
 
-    return hf_hub_download(where.id, "config.json", local_files_only=where.cached)
+    return hf_hub_download(where.id, "config.json", revision=where.revision, local_files_only=where.cached)
 
 
-def load(model: str, layer: int):
+def load(model: str, layer: int, revision: str | None = None):
     """The encoder, cut after the layer as bert_score cuts it, and its tokenizer; on the CPU, in float32.
 
     The tokenizer's `model_max_length` is made what the model can read.
@@ -68,7 +69,7 @@ def load(model: str, layer: int):
     Raises:
         UserError: naming the key and the mend.
     """
-    where = check(model, layer)
+    where = check(model, layer, revision)
     import torch
     from transformers import AutoConfig, AutoModel, AutoTokenizer, GPT2Tokenizer, RobertaTokenizer
 

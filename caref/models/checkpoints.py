@@ -42,6 +42,7 @@ class Hub:
     id: str
     revision: str | None
     cached: bool
+    commit: str | None = None  # what the revision stands for
 
 
 def locate(path: str, revision: str | None = None, key: str = "model.path") -> Folder | Gguf | Hub:
@@ -72,8 +73,8 @@ def _on_hub(path: str, revision: str | None, key: str) -> Hub:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        HfApi().model_info(path, revision=revision, timeout=HUB_TIMEOUT)
-        return Hub(path, revision, cached=False)
+        found = HfApi().model_info(path, revision=revision, timeout=HUB_TIMEOUT)
+        return Hub(path, revision, cached=False, commit=found.sha)
     except RevisionNotFoundError:
         raise UserError(f"{key}={path}: the hub has no revision {revision} of it (model.revision)") from None
     except GatedRepoError:
@@ -81,8 +82,9 @@ def _on_hub(path: str, revision: str | None, key: str) -> Hub:
     except RepositoryNotFoundError:
         raise UserError(f"{key}={path}: neither a folder nor a model on the hub") from None
     except Exception as error:  # the transport's own error classes change with the hub client
-        if isinstance(try_to_load_from_cache(path, "config.json", revision=revision), str):
-            return Hub(path, revision, cached=True)
+        kept = try_to_load_from_cache(path, "config.json", revision=revision)
+        if isinstance(kept, str):
+            return Hub(path, revision, cached=True, commit=Path(kept).parent.name)  # snapshots/<commit>/config.json
         raise UserError(
             f"{key}={path}: not in the local cache, and the hub is out of reach ({type(error).__name__}); "
             f"name a folder, or what needs no hub ({_WITHOUT_HUB[key]})"

@@ -6,7 +6,7 @@ import yaml
 
 from caref.results import records
 
-_PARTS = ("model", "peft", "dataset", "reg", "bertscore", "train", "evaluation")
+_PARTS = ("model", "peft", "dataset", "reg", "bertscore", "train", "evaluation", "content")
 _NAMING = (("model", "name"), ("peft", "method"), ("dataset", "name"), ("reg", "term"))  # what tables call a cell by
 _UNKNOWN = "unknown"
 

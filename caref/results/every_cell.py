@@ -62,7 +62,7 @@ def _of_model(cells: list[Cell]) -> list[Line]:
 
 
 def _beside_labels(cell: Cell) -> dict[str, object]:
-    parts = ("model", "train", "evaluation", "bertscore", "dataset")
+    parts = ("model", "train", "evaluation", "bertscore", "dataset", "content")
     flat = settings({part: cell.config[part] for part in parts if part in cell.config})
     return {key: value for key, value in flat.items() if key != "train.save"}
 

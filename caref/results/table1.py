@@ -95,13 +95,18 @@ def _order(table: Table) -> tuple:
 
 def _setup(cell: Cell) -> str:
     config = cell.config
-    parts = {part: _material(config[part]) for part in ("model", "train", "evaluation", "bertscore")}
+    content = config.get("content")  # where it is known, names and places say nothing more
+    named = ("path", "revision", "tokenizer") if content else ()
+    parts = {part: _material(config[part], named) for part in ("model", "train", "evaluation", "bertscore")}
+    if content:
+        parts["bertscore"] = {"model": content.get("bertscore"), "layer": config["bertscore"].get("layer")}
+        parts["content"] = content
     sizes = {key: config["dataset"].get(key) for key in ("train_size", "eval_size")}
     return json.dumps([_is_demo(cell), parts, sizes], sort_keys=True)
 
 
-def _material(part: Mapping) -> dict:
-    return {key: value for key, value in part.items() if key != "save"}
+def _material(part: Mapping, named: tuple[str, ...]) -> dict:
+    return {key: value for key, value in part.items() if key not in ("save", *named)}
 
 
 def _is_demo(cell: Cell) -> bool:
@@ -172,7 +177,7 @@ def _name(ordered: list[Table]) -> None:
 
 def _told_by(table: Table) -> dict[str, object]:
     for cell in table.cells.values():
-        parts = ("model", "train", "evaluation", "bertscore", "dataset")
+        parts = ("model", "train", "evaluation", "bertscore", "dataset", "content")
         flat = settings({part: cell.config[part] for part in parts if part in cell.config})
         return {key: value for key, value in flat.items() if key != "train.save"}
     return {}

@@ -98,7 +98,7 @@ def _key(plan: Plan, without: Sequence[str]) -> str:
 
 def _names(plans: Sequence[Plan]) -> list[str]:
     """What each cell is, with whatever else tells it from the model's others."""
-    beside = ("model", "dataset", "bertscore", "train", "evaluation")
+    beside = ("model", "dataset", "bertscore", "train", "evaluation", "content")
     models = defaultdict(list)
     for position, plan in enumerate(plans):
         models[plan.description["model"]["name"]].append(position)

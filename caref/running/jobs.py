@@ -4,7 +4,7 @@ Importing this module, planning a job and finding it finished load neither torch
 """
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from caref.config.signature import described, signature
 from caref.config.validation import validate
 from caref.data import sampling, splits
 from caref.errors import SplitFailed, UserError
+from caref.models import contents
 from caref.results import store, tables
 from caref.results.samples import samples
 from caref.running.packs import Packs
@@ -33,6 +34,8 @@ class Plan:
         pool: what its splits are drawn from.
         description: what config.yaml of its cell holds.
         signature: of everything that can change a number.
+        unknown: why it cannot be told what its model is (the hub is out of reach, say); None where it is known. No
+            record can be kept of it then, but what it would do can be told.
     """
 
     values: dict
@@ -40,6 +43,7 @@ class Plan:
     pool: sampling.Pool
     description: dict
     signature: str
+    unknown: str | None = None
 
     @property
     def sampler(self) -> Callable[[int], splits.Split]:
@@ -68,8 +72,27 @@ def plan(job: DictConfig) -> Plan:
     if not job.dry_run:
         store.check_writable(job.results_dir)
     pool = sampling.pool(values["dataset"], job.source.name, job.source.root)
-    description = described(values, pool.fingerprint)
-    return Plan(values, indices, pool, description, signature(description))
+    content, unknown = _content(values)
+    description = described(values, pool.fingerprint, content)
+    return Plan(values, indices, pool, description, signature(description), unknown)
+
+
+def _content(values: Mapping) -> tuple[dict[str, str | None], str | None]:
+    """Marks of what the models of a job are, and why one of them is not known; see `described`."""
+    model, scorer = values["model"], values["bertscore"]
+    named = {
+        "model": (model["path"], model["revision"], "model.path"),
+        "tokenizer": (model["tokenizer"], None, "model.tokenizer"),
+        "bertscore": (scorer["model"], None, "bertscore.model"),
+    }
+    marks, unknown = {}, None
+    for what, (path, revision, key) in named.items():
+        try:
+            marks[what] = path if path in (None, "byte") else contents.content(path, revision, key)
+        except UserError as error:
+            marks[what] = f"unknown:{path}@{revision}"
+            unknown = unknown or str(error)
+    return marks, unknown
 
 
 def run(job: DictConfig) -> dict[int, dict]:
@@ -88,8 +111,10 @@ def run(job: DictConfig) -> dict[int, dict]:
     for index, told in failures.items():
         progress.failed(index, told)
     waiting = [index for index in planned.indices if index not in records and index not in failures]
-    bench = Workbench(job, saved=planned.cell / "trained")
+    bench = Workbench(job, saved=planned.cell / "trained", content=planned.description["content"])
     if waiting:
+        if planned.unknown:
+            raise UserError(planned.unknown)
         bench.set_up()
     packs = Packs(bench, progress.say)
     with tracking(job.tracker, planned.cell, planned.description) as tracker:

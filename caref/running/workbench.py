@@ -18,6 +18,7 @@ from caref.data.examples import Example
 from caref.data.prompts import text
 from caref.data.splits import Split
 from caref.errors import SplitFailed
+from caref.models import contents
 from caref.running.progress import Progress
 
 _VERSIONED = ("torch", "transformers", "peft", "tokenizers", "bert-score", "numpy")
@@ -39,10 +40,12 @@ class Workbench:
     Args:
         job: the composed, valid configuration.
         saved: the folder that trained parts go to, where the job asks for that.
+        content: marks of what its models are, see `caref.models.contents`: hub ids are read at these commits. Without
+            them, at their newest.
     """
 
-    def __init__(self, job: DictConfig, saved: Path):
-        self.job, self._saved = job, saved
+    def __init__(self, job: DictConfig, saved: Path, content: Mapping[str, str | None] | None = None):
+        self.job, self._saved, self._content = job, saved, content or {}
         self._encoded: dict[int, tuple[Example, object]] = {}
 
     @cached_property
@@ -62,14 +65,20 @@ class Workbench:
         from caref.evaluation.bertscore import Scorer
 
         wanted = self.job.bertscore
-        return _kept("scorer", wanted, lambda: Scorer(wanted.model, wanted.layer, device=self.device))
+        settings = {"scorer": wanted, "content": self._content.get("bertscore")}
+        commit = self._commit("bertscore")
+        return _kept(
+            "scorer", settings, lambda: Scorer(wanted.model, wanted.layer, device=self.device, revision=commit)
+        )
 
     @cached_property
     def backbone(self):
         from caref.models import backbones
 
-        wanted = {"model": self.job.model, "dtype": str(self.dtype)}
-        return _kept("backbone", wanted, lambda: backbones.load(self.job.model, device=self.device, dtype=self.dtype))
+        commit = self._commit("model")
+        model = OmegaConf.merge(self.job.model, {"revision": commit}) if commit else self.job.model
+        wanted = {"model": model, "content": dict(self._content), "dtype": str(self.dtype)}
+        return _kept("backbone", wanted, lambda: backbones.load(model, device=self.device, dtype=self.dtype))
 
     @cached_property
     def objective(self):
@@ -85,7 +94,8 @@ class Workbench:
         """
         from caref.evaluation import encoders
 
-        encoders.check(self.job.bertscore.model, self.job.bertscore.layer)  # before torch is imported
+        commit = self._commit("bertscore")
+        encoders.check(self.job.bertscore.model, self.job.bertscore.layer, commit)  # before torch is imported
 
         from huggingface_hub.utils import disable_progress_bars
         from transformers.utils import logging
@@ -99,6 +109,9 @@ class Workbench:
         total = training.steps(self.job.dataset.train_size, self.job.train.batch_size, self.job.train.epochs)
         with trained_part(self.backbone, self.job.peft, seed=0, total_steps=total):
             pass
+
+    def _commit(self, what: str) -> str | None:
+        return contents.commit(self._content.get(what) or "")
 
     def tokens(self, examples: Sequence[Example]) -> list:
         """The examples in tokens, each tokenised once however many splits draw it."""

@@ -66,8 +66,8 @@ def test_a_value_out_of_its_range_is_refused_by_its_key(composed, overrides, tol
     assert "\n" not in str(refusal.value)
 
 
-def mark(job, data: str = "data") -> str:
-    return signature(described(schema.plain(job), data))
+def mark(job, data: str = "data", content: dict | None = None) -> str:
+    return signature(described(schema.plain(job), data, content or {}))
 
 
 def test_what_cannot_change_a_number_is_not_in_the_signature(composed):
@@ -93,6 +93,26 @@ def test_what_can_change_a_number_is_in_the_signature(composed):
     marks = {mark(composed()), mark(composed(), "other data")}
     marks |= {mark(composed(variation)) for variation in variations}
     assert len(marks) == len(variations) + 2
+
+
+def test_a_model_is_what_its_content_is_and_not_where_it_lies(composed):
+    here, there = composed("model.path=here"), composed("model.path=there/./here", "model.revision=main")
+    content = {"model": "files:1", "tokenizer": None, "bertscore": "hub:1"}
+    assert mark(here, content=content) == mark(there, content=content)
+    assert mark(here, content=content) == mark(composed("model.path=here", "bertscore.model=there"), content=content)
+    assert mark(here, content={}) != mark(there, content={})  # where nothing tells what they are
+    others = [content | {what: "files:2"} for what in content]
+    assert len({mark(here, content=one) for one in (content, *others)}) == 4
+
+
+def test_a_signature_does_not_depend_on_the_order_in_which_keys_are_written(composed):
+    description = described(schema.plain(composed()), "data", {})
+
+    def turned(value):
+        return {key: turned(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
+
+    assert json.dumps(turned(description)) != json.dumps(description)
+    assert signature(turned(description)) == signature(description)
 
 
 def test_the_signature_of_a_random_model_follows_its_shape(composed):

@@ -25,7 +25,7 @@ ROWS = {
 @pytest.mark.parametrize("row", ROWS)
 def test_each_row_is_what_the_configuration_files_compose(composed, row):
     job = composed(*ROWS[row].split(), "model=flan_t5_large")
-    assert paper.row_name(described(schema.plain(job), "f")) == row
+    assert paper.row_name(described(schema.plain(job), "f", {})) == row
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_each_row_is_what_the_configuration_files_compose(composed, row):
     ],
 )
 def test_what_the_paper_does_not_have_fits_no_row(composed, overrides):
-    assert paper.row_name(described(schema.plain(composed(*overrides.split())), "f")) is None
+    assert paper.row_name(described(schema.plain(composed(*overrides.split())), "f", {})) is None
 
 
 def test_a_given_name_plays_no_part(composed):
     job = composed("peft=lora_r4", "reg=none", "peft.name=AQ")
-    assert paper.row_name(described(schema.plain(job), "f")) == "LoRA-R4"
+    assert paper.row_name(described(schema.plain(job), "f", {})) == "LoRA-R4"
 
 
 def test_the_paper_prints_fourteen_rows_and_its_numbers_are_all_there():
@@ -82,11 +82,11 @@ def test_a_row_printed_in_two_sections_has_one_set_of_numbers():
     ],
 )
 def test_the_papers_numbers_stand_only_beside_the_papers_model_data_and_measure(composed, overrides, source, reason):
-    found = paper.why_not_comparable(described(schema.plain(composed(*overrides.split())), "f"), source)
+    found = paper.why_not_comparable(described(schema.plain(composed(*overrides.split())), "f", {}), source)
     assert found is None if reason is None else reason in found
 
 
 def test_departures_from_the_protocol_are_named(composed):
-    assert paper.departures(described(schema.plain(composed()), "f")) == []
-    found = paper.departures(described(schema.plain(composed("train.epochs=5", "dataset.train_split=test")), "f"))
+    assert paper.departures(described(schema.plain(composed()), "f", {})) == []
+    found = paper.departures(described(schema.plain(composed("train.epochs=5", "dataset.train_split=test")), "f", {}))
     assert found == ["dataset.train_split test (paper: train)", "train.epochs 5 (paper: 50)"]

@@ -213,6 +213,39 @@ def test_a_partial_training_file_runs_and_record_and_output_say_that_the_splits_
     assert "train has 8,667 of the release's 549,367 rows" in capsys.readouterr().out
 
 
+def test_a_cell_is_what_the_weights_in_a_folder_are(run, composed, tmp_path, monkeypatch):
+    from caref.models import backbones
+
+    def kept(folder: str, shape: str) -> None:
+        backbone = backbones.load(composed("model=tiny_t5", shape).model)
+        backbone.model.save_pretrained(tmp_path / folder)
+
+    def ran(path: str):
+        line = ("model=tiny_t5", f"model.path={path}", "train.precision=fp32", "splits=0")
+        return run(*line)[1]
+
+    monkeypatch.chdir(tmp_path)
+    kept("m", "model.config.d_ff=64")
+    kept("other/m", "model.config.d_ff=32")
+    cell = ran("m")
+    assert ran("./m") == ran(str(tmp_path / "m")) == cell
+    assert ran("other/m") != cell
+    kept("m", "model.config.d_ff=48")  # trained again, and the same line typed
+    again = ran("m")
+    assert again != cell and store.finished(again) == store.finished(cell) == {0}
+    counts = [store.read_record(one, 0)["counts"]["parameters"] for one in (cell, again)]
+    assert counts[0] > counts[1]
+
+
+def test_a_model_that_is_not_known_is_planned_and_not_run(composed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = composed(*SMALL, "model=tiny_t5", "model.path=nowhere/at/all", "splits=0")
+    assert "nowhere/at/all" in jobs.plan(job).unknown
+    with pytest.raises(UserError, match=r"model\.path=nowhere/at/all"):
+        jobs.run(job)
+    assert not list(tmp_path.rglob("*.json"))
+
+
 def test_too_few_examples_are_refused_before_a_model_is_loaded(run):
     with pytest.raises(UserError, match=r"dataset\.eval_size=100000"):
         run("model=tiny_t5", "dataset.eval_size=100000")

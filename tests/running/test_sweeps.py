@@ -87,7 +87,7 @@ RQ3 = set(product(("AdaLoRA", "LoRA r=128", "LoRA r=4"), ("cross_entropy",), DAT
 def test_each_research_question_names_its_rows_of_table_1_and_what_they_share_once(jobs_of, experiment, expected):
     jobs = jobs_of(f"+experiments={experiment}")
     assert rows(jobs) == expected
-    marks = {signature(described(schema.plain(job), job.dataset.name)) for job in jobs}
+    marks = {signature(described(schema.plain(job), job.dataset.name, {})) for job in jobs}
     assert len(jobs) == len(expected) == len(marks)
 
 

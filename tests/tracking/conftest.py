@@ -17,7 +17,7 @@ from told import HISTORY, SIGNATURE, predictions, record
 
 @pytest.fixture
 def description(composed) -> dict:
-    return described(schema.plain(composed("model=tiny_t5", "source=demo", "bertscore=minilm")), "f" * 64)
+    return described(schema.plain(composed("model=tiny_t5", "source=demo", "bertscore=minilm")), "f" * 64, {})
 
 
 @pytest.fixture

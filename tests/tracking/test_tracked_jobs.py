@@ -54,4 +54,4 @@ def test_tracking_draws_no_random_number_that_training_draws(tell):
 
 def test_the_tracker_is_no_part_of_a_signature(composed):
     plain, tracked = composed("source=demo"), composed("source=demo", "tracker=wandb", "tracker.mode=online")
-    assert described(schema.plain(plain), "f") == described(schema.plain(tracked), "f")
+    assert described(schema.plain(plain), "f", {}) == described(schema.plain(tracked), "f", {})
