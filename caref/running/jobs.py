@@ -4,7 +4,7 @@ Importing this module, planning a job and finding it finished load neither torch
 """
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from caref.errors import SplitFailed, UserError
 from caref.models import contents
 from caref.results import store, tables
 from caref.results.samples import samples
+from caref.running import saving
 from caref.running.packs import Packs
 from caref.running.progress import Progress
 from caref.running.workbench import Workbench
@@ -107,15 +108,16 @@ def run(job: DictConfig) -> dict[int, dict]:
     """
     planned = plan(job)
     records, failures = _found(planned)
+    unsaved = _unsaved(planned, records)
     progress = Progress(planned.title, len(planned.indices), list(records.values()))
     for index, told in failures.items():
         progress.failed(index, told)
-    waiting = [index for index in planned.indices if index not in records and index not in failures]
+    waiting = [index for index in planned.indices if index in unsaved or index not in records | failures]
     bench = Workbench(job, saved=planned.cell / "trained", content=planned.description["content"])
     if waiting:
         if planned.unknown:
             raise UserError(planned.unknown)
-        bench.set_up()
+        bench.set_up(saves=len(waiting) if job.train.save else 0)
     packs = Packs(bench, progress.say)
     with tracking(job.tracker, planned.cell, planned.description) as tracker:
         tracker.earlier(records.values())
@@ -124,7 +126,7 @@ def run(job: DictConfig) -> dict[int, dict]:
                 size = packs.size(planned.sampler(waiting[0]))
                 held = _claimed(planned.cell, waiting, size, claims)
                 waiting = [index for index in waiting if index not in held]
-                free = []
+                free, again = [], {}
                 for index in held:
                     try:
                         record = _intact(planned.cell, index)
@@ -134,12 +136,15 @@ def run(job: DictConfig) -> dict[int, dict]:
                         continue
                     if record is None:
                         free.append(index)
-                    else:
+                    elif _unsaved(planned, [index]):
+                        free.append(index)
+                        again[index] = record
+                    elif index not in unsaved:
                         records[index] = record
                         progress.finished(record, worked=False)
                         tracker.split(record)
                 if free:
-                    done, failed = _work(planned, bench, packs, free, progress, tracker)
+                    done, failed = _work(planned, bench, packs, free, again, progress, tracker)
                     records |= done
                     failures |= failed
                     waiting = [index for index in free if index not in done and index not in failed] + waiting
@@ -152,6 +157,20 @@ def run(job: DictConfig) -> dict[int, dict]:
         told = "; ".join(f"split {index}: {error}" for index, error in failures.items())
         raise SplitFailed(f"{len(failures)} of {len(planned.indices)} splits failed - {told}")
     return records
+
+
+def left(planned: Plan) -> list[int]:
+    """The splits that a run of this job would work on: without an intact record, or without what it is to save."""
+    records, _ = _found(planned)
+    unsaved = _unsaved(planned, records)
+    return [index for index in planned.indices if index in unsaved or index not in records]
+
+
+def _unsaved(planned: Plan, finished: Iterable[int]) -> set[int]:
+    """Finished splits whose trained part the job is to keep, and which has not been kept."""
+    if not planned.values["train"]["save"]:
+        return set()
+    return {index for index in finished if not saving.kept(planned.cell / "trained", index)}
 
 
 def settle(planned: Plan) -> None:
@@ -209,9 +228,18 @@ def _claimed(cell: Path, waiting: Sequence[int], most: int, claims: ExitStack) -
 
 
 def _work(
-    planned: Plan, bench: Workbench, packs: Packs, pack: Sequence[int], progress: Progress, tracker: Tracker
+    planned: Plan,
+    bench: Workbench,
+    packs: Packs,
+    pack: Sequence[int],
+    again: Mapping[int, dict],
+    progress: Progress,
+    tracker: Tracker,
 ) -> tuple[dict[int, dict], dict[int, str]]:
     """Run these splits side by side and keep what they come to.
+
+    Args:
+        again: the records of those of them that are finished, and trained again to keep their trained parts.
 
     Returns:
         Records and failures by split. Splits that are in neither are to be run again, in smaller packs: memory was
@@ -220,7 +248,10 @@ def _work(
     progress.start(len(pack))
     trouble = None
     try:
-        outcomes = bench.run([planned.sampler(index) for index in pack], progress)
+        recorded = {
+            index: [one["generation"] for one in store.read_predictions(planned.cell, index)] for index in again
+        }
+        outcomes = bench.run([planned.sampler(index) for index in pack], progress, recorded)
     except UserError:
         raise
     except Exception as error:  # whatever went wrong with a split, the others are worth having
@@ -233,11 +264,16 @@ def _work(
         if len(pack) > 1:
             packs.shrink(len(pack), None if short else told)
             return {}, {}
-        return {}, {pack[0]: _failed(planned, pack[0], told, note, progress)}
+        return {}, {pack[0]: _failed(planned, pack[0], told, note, progress, finished=pack[0] in again)}
     records, failures = {}, {}
     for index, outcome in zip(pack, outcomes, strict=True):
         if isinstance(outcome, SplitFailed):
-            failures[index] = _failed(planned, index, str(outcome), str(outcome), progress)
+            told = str(outcome)
+            failures[index] = _failed(planned, index, told, told, progress, finished=index in again)
+        elif outcome is None:
+            records[index] = again[index]
+            if bench.unsaved is None:
+                progress.say(f"split {index} trained again, as it is recorded, and its trained part kept")
         else:
             of_data = planned.pool.record(index)
             records[index] = store.write_split(
@@ -245,10 +281,14 @@ def _work(
             )
             progress.finished(records[index])
             tracker.split(records[index], outcome.history)
+    if bench.unsaved is not None:
+        raise bench.unsaved
     return records, failures
 
 
-def _failed(planned: Plan, index: int, told: str, note: str, progress: Progress) -> str:
-    store.write_failure(planned.cell, planned.description, index, splits.SEEDS[index], note)
+def _failed(planned: Plan, index: int, told: str, note: str, progress: Progress, finished: bool) -> str:
+    """Tell of a split that failed, and keep why; not of one whose record is there."""
+    if not finished:
+        store.write_failure(planned.cell, planned.description, index, splits.SEEDS[index], note)
     progress.failed(index, told)
     return told

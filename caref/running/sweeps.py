@@ -41,7 +41,7 @@ def sweep(
             print(forecast.told(plans))
             return []
         titles = _titles([overrides for _, overrides in planned])
-        left = [_left(plan) for plan in plans]
+        left = [jobs.left(plan) for plan in plans]
         for plan, splits in zip(plans, left, strict=True):
             if len(splits) < len(plan.indices):
                 jobs.settle(plan)  # no job is launched for what is finished
@@ -79,18 +79,6 @@ def _titles(cells: Sequence[Overrides]) -> list[str]:
     """What tells each cell from the others: the overrides that they do not share."""
     shared = set(cells[0]).intersection(*cells)
     return [" ".join(override for override in overrides if override not in shared) for overrides in cells]
-
-
-def _left(plan: jobs.Plan) -> list[int]:
-    """Its splits without an intact record."""
-    left = []
-    for index in plan.indices:
-        try:
-            if store.read_record(plan.cell, index) is None:
-                left.append(index)
-        except (store.Damaged, store.Unreadable):  # its job tells of it
-            left.append(index)
-    return left
 
 
 def _dealt(indices: Sequence[int], shards: int) -> list[str]:

@@ -11,15 +11,21 @@ from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from statistics import fmean
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from caref.data.examples import Example
 from caref.data.prompts import text
 from caref.data.splits import Split
-from caref.errors import SplitFailed
+from caref.errors import SplitFailed, UserError
 from caref.models import contents
+from caref.running import saving
 from caref.running.progress import Progress
+
+if TYPE_CHECKING:
+    from caref.models.packed import PackedPart
 
 _VERSIONED = ("torch", "transformers", "peft", "tokenizers", "bert-score", "numpy")
 _REHEARSED = 8  # tokens that a rehearsal writes
@@ -46,6 +52,7 @@ class Workbench:
 
     def __init__(self, job: DictConfig, saved: Path, content: Mapping[str, str | None] | None = None):
         self.job, self._saved, self._content = job, saved, content or {}
+        self.unsaved: UserError | None = None  # why a trained part could not be kept
         self._encoded: dict[int, tuple[Example, object]] = {}
 
     @cached_property
@@ -86,11 +93,15 @@ class Workbench:
 
         return objective.build(self.job.reg)
 
-    def set_up(self) -> None:
+    def set_up(self, saves: int = 0) -> None:
         """Load everything and put the trained part on once, so that what cannot be is refused before any split.
 
+        Args:
+            saves: how many splits' trained parts are to be kept.
+
         Raises:
-            UserError: where the scorer, the model or what is to be trained of it cannot be had.
+            UserError: where the scorer, the model or what is to be trained of it cannot be had, or there is no room
+                for what is to be kept.
         """
         from caref.evaluation import encoders
 
@@ -107,8 +118,8 @@ class Workbench:
         disable_progress_bars()
         _ = self.objective, self.scorer
         total = training.steps(self.job.dataset.train_size, self.job.train.batch_size, self.job.train.epochs)
-        with trained_part(self.backbone, self.job.peft, seed=0, total_steps=total):
-            pass
+        with trained_part(self.backbone, self.job.peft, seed=0, total_steps=total) as part:
+            saving.check_room(self._saved, saves, part.counts.trainable)
 
     def _commit(self, what: str) -> str | None:
         return contents.commit(self._content.get(what) or "")
@@ -126,11 +137,19 @@ class Workbench:
             tokens.append(self._encoded[id(example)][1])
         return tokens
 
-    def run(self, splits: Sequence[Split], progress: Progress) -> list[Outcome | SplitFailed]:
+    def run(
+        self, splits: Sequence[Split], progress: Progress, recorded: Mapping[int, Sequence[str]] = MappingProxyType({})
+    ) -> list[Outcome | SplitFailed | None]:
         """Train and generate for these splits side by side, then score each.
 
+        Args:
+            recorded: by split, the generations of those that are finished and trained again to keep their parts.
+
         Returns:
-            Of each what it came to; why it failed, where its loss was not finite.
+            Of each what it came to; why it failed, where its loss was not finite; None for those finished before.
+
+        Raises:
+            UserError: before the training, where there is no room for what is to be kept.
         """
         from caref import training
         from caref.evaluation.generate import side_by_side
@@ -149,6 +168,8 @@ class Workbench:
             progress.step({name: fmean(one[name] for one in terms) for name in terms[0]})
 
         with packed_part(backbone, job.peft, seeds, total) as part:
+            if job.train.save:  # others fill the disk meanwhile
+                saving.check_room(self._saved, len(splits), part.counts.trainable)
             began = time.monotonic()
             progress.begin(f"split {named} train", total)
             terms = training.fit(part, backbone, self.objective, train, job.train, seeds, on_step=told)
@@ -166,8 +187,12 @@ class Workbench:
             )
             generated = time.monotonic()
             for place, split in enumerate(splits):
-                if job.train.save and not isinstance(terms[place], SplitFailed):
-                    part.save(self._saved / f"{split.index:03d}", place)
+                if isinstance(terms[place], SplitFailed):
+                    continue
+                if (before := recorded.get(split.index)) is not None and (told := _unlike(before, generations[place])):
+                    terms[place] = SplitFailed(told)
+                elif job.train.save and self.unsaved is None:
+                    self._save(part, place, split)
             counts = {
                 "train": len(train[0]),
                 "evaluated": len(evaluation[0]),
@@ -179,11 +204,19 @@ class Workbench:
         return [
             terms[place]
             if isinstance(terms[place], SplitFailed)
+            else None
+            if split.index in recorded
             else self._scored(
                 split, generations[place], terms[place], counts, shared, len(splits), [step[place] for step in history]
             )
             for place, split in enumerate(splits)
         ]
+
+    def _save(self, part: "PackedPart", place: int, split: Split) -> None:
+        try:
+            saving.keep(self._saved, split.index, lambda folder: part.save(folder, place))
+        except UserError as error:  # the records of these splits are worth having; then the job stops
+            self.unsaved = error
 
     def rehearse(self, split: Split) -> None:
         """One step of training on the split's longest examples and the first words of its longest generations."""
@@ -248,6 +281,17 @@ class Workbench:
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "host": socket.gethostname(),
         }
+
+
+def _unlike(recorded: Sequence[str], generations: Sequence[str]) -> str | None:
+    """How generations differ from the record's, and what that means; None where they are the same."""
+    differing = sum(one != other for one, other in zip(recorded, generations, strict=True))
+    if not differing:
+        return None
+    return (
+        f"trained again, {differing} of its {len(recorded)} predictions are not the record's (another device or other "
+        "libraries?); its trained part is not kept, its record stays"
+    )
 
 
 @cache
