@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,9 +111,25 @@ def read_jsonl(path: Path) -> Iterator[Row]:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise UserError(f"{where}: broken JSON ({error.msg} at column {error.colno})") from None
+        except (ValueError, RecursionError):  # a number of thousands of digits, brackets in thousands of brackets
+            raise UserError(f"{where}: JSON that cannot be read: a number too long, or nested too deeply") from None
+        if _ESCAPED_SURROGATE.search(line) and not _encodable(record):
+            raise UserError(f"{where}: not Unicode: half of a surrogate pair (\\ud800 to \\udfff); fetch it again")
         if not isinstance(record, dict):
             raise UserError(f"{where}: not a JSON object")
         yield Row(where, record)
+
+
+# Pairs of them are characters beyond the 65,536th; one alone is no character, and no file can hold it.
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _encodable(record: object) -> bool:
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def by_id(rows: Iterable[Row], key: str) -> dict[str, Row]:

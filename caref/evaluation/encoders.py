@@ -37,7 +37,7 @@ def check(model: str, layer: int, revision: str | None = None) -> Folder | Hub:
         within = 1 <= layer <= layers
     except OSError as error:
         raise UserError(f"bertscore.model={model}: its config.json cannot be read ({_first_line(error)})") from None
-    except (ValueError, TypeError, StopIteration):
+    except (ValueError, TypeError, StopIteration, RecursionError):
         raise UserError(f"bertscore.model={model}: its config.json does not say how many layers it has") from None
     if not within:
         raise UserError(f"bertscore.layer={layer}: {model} has layers 1 to {layers}")

@@ -75,7 +75,7 @@ def _file(file: Path) -> str:
         *of, digest = json.loads(kept.read_bytes())
         if of == known:
             return digest
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         pass
     with there.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()

@@ -6,7 +6,7 @@ import yaml
 
 from caref.results import records
 
-_PARTS = ("model", "peft", "dataset", "reg", "bertscore", "train", "evaluation", "content")
+_PARTS = ("model", "peft", "dataset", "reg", "bertscore", "train", "evaluation")
 _NAMING = (("model", "name"), ("peft", "method"), ("dataset", "name"), ("reg", "term"))  # what tables call a cell by
 _UNKNOWN = "unknown"
 
@@ -31,7 +31,8 @@ def read(cell: Path) -> tuple[dict, str | None]:
         amiss = "broken"
     if not isinstance(said, dict):
         amiss, said = "empty" if said is None else "broken", {}
-    found = {**said, **{part: dict(said[part]) if isinstance(said.get(part), dict) else {} for part in _PARTS}}
+    parts = (*_PARTS, "content") if "content" in said else _PARTS  # which the first versions do not tell
+    found = {**said, **{part: dict(said[part]) if isinstance(said.get(part), dict) else {} for part in parts}}
     lacking = [(part, key) for part, key in _NAMING if not isinstance(found[part].get(key), str)]
     for part, key in lacking:
         found[part][key] = _UNKNOWN

@@ -56,6 +56,9 @@ def check_writable(results_dir: str | Path) -> None:
     """
     results_dir = Path(results_dir)
     existing = next(folder for folder in (results_dir, *results_dir.absolute().parents) if folder.exists())
+    for folder in (results_dir, *results_dir.absolute().parents):
+        if folder.is_symlink() and not folder.exists():
+            raise _refusal(results_dir, OSError(errno.ELOOP, f"the link {folder} leads nowhere"))
     if not existing.is_dir():
         raise _refusal(results_dir, NotADirectoryError(errno.ENOTDIR, f"{existing} is not a folder"))
     if not os.access(existing, os.W_OK | os.X_OK):

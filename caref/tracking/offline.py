@@ -11,15 +11,23 @@ def runs_of(folder: Path, run_id: str) -> set[Path]:
     return {path for path in folder.glob(f"*run-*-{run_id}*") if (path / f"run-{run_id}.wandb").exists()}
 
 
+def marked(marker: Path) -> dict:
+    """What has been told, by its marker; nothing where that is missing, being replaced or damaged: it is told again."""
+    try:
+        told = json.loads(marker.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
 def pending(folder: Path) -> list[Path]:
     """The offline runs in one signature's wandb folder that are whole and that no sync has uploaded."""
     found = []
     for marker in sorted((folder / "tracked").glob("*.json")):
-        try:
-            told = json.loads(marker.read_bytes())
-        except (OSError, ValueError):  # being replaced, or damaged: its run is told of again
+        told = marked(marker)
+        if not {"folder", "id", "mode"} <= told.keys():
             continue
-        run = folder / told["folder"]
+        run = folder / str(told["folder"])
         log = run / f"run-{told['id']}.wandb"
         if told["mode"] == "offline" and log.exists() and not log.with_suffix(".wandb.synced").exists():
             found.append(run)
@@ -37,7 +45,7 @@ def check(log: Path, config: Mapping, summary: Mapping, last_step: int | None) -
         what
         for what, right in {
             "its end": held["state"] == "finished",
-            "its configuration": held["config"] == json.loads(json.dumps(config)),
+            "its configuration": _filled(held["config"]) == _filled(json.loads(json.dumps(config))),
             "its summary": all(held["summary"].get(key) == value for key, value in summary.items()),
             "its history": last_step is None or held["step"] == last_step,
         }.items()
@@ -45,6 +53,12 @@ def check(log: Path, config: Mapping, summary: Mapping, last_step: int | None) -
     ]
     if wrong:
         raise OSError(f"wandb lost {', '.join(wrong)} without an error; is the disk full?")
+
+
+def _filled(config: dict) -> dict:
+    """A configuration without its empty mappings (a model without a described shape): wandb keeps none."""
+    filled = {key: _filled(value) if isinstance(value, dict) else value for key, value in config.items()}
+    return {key: value for key, value in filled.items() if value != {}}
 
 
 def read(log: Path) -> dict:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from caref.results import store
 from caref.results.labels import peft_label, reg_label
 from caref.results.summary import refusal, scores, summarise, trainable_percent
-from caref.tracking.offline import pending
+from caref.tracking.offline import marked, pending
 from caref.tracking.writing import Run, Writer, say
 
 _COLUMNS = ("id", "source", "choices", "gold", "answer", "right", "explanations", "explanation", "nbert", "generation")
@@ -144,10 +144,7 @@ class WandbRuns:
 
     def _told(self, name: str, digest: str, run_id: str | None = None) -> bool:
         """Whether W&B holds just this, whichever way it got there."""
-        try:
-            told = json.loads((self._folder / "tracked" / f"{name}.json").read_bytes())
-        except (OSError, ValueError):
-            return False
+        told = marked(self._folder / "tracked" / f"{name}.json")
         wanted = {**self._place, "of": digest, **({"id": run_id} if run_id else {})}
         return all(told.get(key) == value for key, value in wanted.items())
 

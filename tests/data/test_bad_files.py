@@ -119,6 +119,40 @@ def test_a_json_line_that_is_no_object(tmp_path):
     assert "cose_dev_v1.0.jsonl, line 1: not a JSON object" in cos_e(tmp_path, jsonl(QUESTION), "[1]\n")
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("9" * 5000, "JSON that cannot be read"),
+        ("[" * 100_000 + "]" * 100_000, "JSON that cannot be read"),
+        (r'"\ud83d and no more"', "not Unicode: half of a surrogate pair"),
+        (r'"\udc00"', "not Unicode: half of a surrogate pair"),
+    ],
+    ids=["long number", "deep", "first half", "second half"],
+)
+def test_json_that_python_or_a_file_cannot_hold(tmp_path, value, told):
+    line = f'{{"id": "q1", "more": {value}}}\n'
+    assert cos_e(tmp_path, jsonl(QUESTION) + line, jsonl(EXPLANATION)).startswith(
+        f"ROOT/cos_e/dev_rand_split.jsonl, line 2: {told}"
+    )
+
+
+def test_a_whole_surrogate_pair_is_a_character(tmp_path):
+    question = json.dumps(QUESTION).replace("Where is it?", r"Where is \ud83d\ude00?")
+    for name, content in {"dev_rand_split.jsonl": question, "cose_dev_v1.0.jsonl": json.dumps(EXPLANATION)}.items():
+        (tmp_path / "cos_e").mkdir(exist_ok=True)
+        (tmp_path / "cos_e" / name).write_text(content)
+    (example,) = load("cos_e", "validation", "files", str(tmp_path)).examples
+    assert example.fields["question"] == "Where is \U0001f600?"
+
+
+@pytest.mark.parametrize("loop", ["cos_e", "cos_e/dev_rand_split.jsonl"])
+def test_a_link_that_leads_to_itself_is_missing(tmp_path, loop):
+    (tmp_path / loop).parent.mkdir(exist_ok=True)
+    (tmp_path / loop).symlink_to(tmp_path / loop)
+    with pytest.raises(UserError, match=r"cos_e"):
+        load("cos_e", "validation", "files", str(tmp_path))
+
+
 def test_a_json_record_without_its_fields(tmp_path):
     without_stem = {**QUESTION, "question": {"choices": QUESTION["question"]["choices"]}}
     told = cos_e(tmp_path, jsonl(without_stem), jsonl(EXPLANATION))

@@ -31,6 +31,30 @@ def record(split: int = 3) -> dict:
     return {"split": split, "seed": 9428, "scores": {"accuracy": 50.0}}
 
 
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """A crash of the machine leaves the old content or the new, never an empty file: flushed, then renamed."""
+    done = []
+    flush, rename = os.fsync, os.replace
+
+    def flushed(descriptor):
+        done.append(("flushed", os.readlink(f"/proc/self/fd/{descriptor}"), os.fstat(descriptor).st_size))
+        flush(descriptor)
+
+    def renamed(old, new):
+        done.append(("renamed", str(old), str(new)))
+        rename(old, new)
+
+    monkeypatch.setattr(store.os, "fsync", flushed)
+    monkeypatch.setattr(store.os, "replace", renamed)
+    store.write_atomically(tmp_path / "record.json", b"content")
+    (first, temporary, size), (second, old, new) = done
+    assert (first, size, second, old, new) == ("flushed", 7, "renamed", temporary, str(tmp_path / "record.json"))
+    done.clear()
+    store.write_split(tmp_path / "sig", CONFIG, record(), PREDICTIONS)
+    assert [what for what, *_ in done] == ["flushed", "renamed"] * 3  # config.yaml, predictions, record
+    assert [Path(new).name for what, _, new in done if what == "renamed"][-1] == "003.json"
+
+
 def test_what_was_written_is_read_back(tmp_path):
     written = store.write_split(tmp_path / "sig", CONFIG, record(), PREDICTIONS)
     assert store.read_record(tmp_path / "sig", 3)["scores"] == {"accuracy": 50.0}
@@ -227,6 +251,15 @@ def test_a_results_folder_that_cannot_be_is_refused_without_trace(tmp_path):
         store.check_writable(tmp_path / "file" / "results")
     store.check_writable(tmp_path / "a" / "b")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file"]
+
+
+@pytest.mark.parametrize("leads_to", ["itself", "nowhere"])
+def test_a_results_folder_that_is_a_link_to_nowhere_is_refused(tmp_path, leads_to):
+    link = tmp_path / "link"
+    link.symlink_to(link if leads_to == "itself" else tmp_path / "gone")
+    for folder in (link, link / "results"):
+        with pytest.raises(UserError, match=r"results_dir=.*link .*/link leads nowhere"):
+            store.check_writable(folder)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from omegaconf import OmegaConf
 from told import HISTORY, SIGNATURE, TELLER, final, held, names, of_kind, one, predictions, record
 
 from caref.results import every_cell, store
+from caref.tracking.offline import pending
 from caref.tracking.tracker import tracking
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +29,7 @@ def test_a_splits_run_holds_its_name_group_configuration_and_scores(tell, cell, 
     assert (run["run_group"], run["job_type"], run["project"], run["entity"]) == (SIGNATURE, "split", "p", "e")
     assert run["tags"] == ["mine", "demo"]
     kept = run["config"]["update"]
-    assert {key: kept[key] for key in description} == json.loads(json.dumps(description))
+    assert {key: kept.get(key, {}) for key in description} == json.loads(json.dumps(description))
     assert (kept["signature"], kept["split"], kept["seed"], kept["history"]) == (SIGNATURE, 3, 7007, "every step")
     assert {metric: final(records)[metric] for metric in told["scores"]} == told["scores"]
     assert final(records)["training/loss"] == told["training"]["loss"]
@@ -40,6 +42,13 @@ def test_a_splits_run_holds_the_loss_terms_of_every_step(tell, cell):
     rows = [row["item"] for row in of_kind(held(cell)[f"{SIGNATURE}-000"], "history")]
     assert [row["_step"] for row in rows] == list(range(1, 13))
     assert [{term: row[f"train/{term}"] for term in HISTORY[0]} for row in rows] == HISTORY
+
+
+def test_a_model_without_a_described_shape_is_told_of(cell, description, settings):
+    description["model"]["config"] = {}
+    with tracking(settings(), cell, description) as tracker:
+        tracker.split(store.write_split(cell, description, record(0), predictions(0)), HISTORY)
+    assert held(cell).keys() == names(0)
 
 
 def test_a_splits_run_holds_a_table_of_its_predictions_inside_the_results_folder(tell, cell):
@@ -87,6 +96,42 @@ def test_what_was_told_is_not_told_again(tell, cell, description, settings):
     files = {path: path.stat().st_mtime_ns for path in (cell / "wandb").rglob("*")}
     assert {path for path in files if path.is_file()} == {path for path in before if path.is_file()}
     assert held(cell).keys() == names(0, 1)
+
+
+def test_what_another_process_told_while_this_one_waited_is_not_told_again(
+    tell, cell, description, settings, monkeypatch
+):
+    """Told again, its run would be replaced by one without the steps' history, which only the other process had."""
+    (written,) = tell(0)
+    before = held(cell)
+    marker = cell / "wandb" / "tracked" / "000.json"
+    told = marker.read_bytes()
+    marker.unlink()
+    waiting = threading.Event()
+    claimed = store.claimed
+
+    def announced(*arguments, **options):
+        waiting.set()
+        return claimed(*arguments, **options)
+
+    with tracking(settings(), cell, description) as tracker:
+        late = threading.Thread(target=tracker.split, args=(written,))
+        with store.claimed(cell / "wandb", 0, wait=True):  # as the other process does while it tells
+            monkeypatch.setattr(store, "claimed", announced)
+            late.start()
+            assert waiting.wait(60)
+            marker.write_bytes(told)
+        late.join(60)
+    assert held(cell) == before
+
+
+def test_a_marker_that_says_nothing_is_told_again_and_ends_nothing(tell, cell):
+    for content in ("null", "[]", "{", "[" * 100_000, '{"id": 1}'):
+        tell(0)
+        (cell / "wandb" / "tracked" / "000.json").write_text(content)
+        assert not [run for run in pending(cell / "wandb") if run.name.endswith("-000")]
+    tell(0)
+    assert held(cell).keys() == names(0)
 
 
 def test_a_split_that_was_run_again_takes_the_place_of_its_run(tell, cell):
