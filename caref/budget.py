@@ -30,9 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with reported():
         model, pefts = composed(options.model, options.peft)
-        from caref.models.budget import budgets
+        from caref.models.budget import budgets, left_out
 
         print(table(options.model, pefts, budgets(model, pefts)))
+        for line in left_out(model, pefts):
+            print(line)
 
 
 def composed(model: str, pefts: Sequence[str] | None = None) -> tuple["Model", dict[str, "Peft"]]:

@@ -116,7 +116,8 @@ def fit(
             loss.sum().backward()
             clip(part.parameters, settings.max_grad_norm, len(splits))
             for parameter in part.parameters if failed else ():
-                parameter.grad[list(failed)] = 0
+                if parameter.grad is not None:
+                    parameter.grad[list(failed)] = 0
             optimizer.step()
             schedule.step()
             part.after_step(step)

@@ -1,5 +1,6 @@
 """Adapters beside a model's own parameters, by PEFT: put on, saved, read back."""
 
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,11 +29,15 @@ def wrapped(model: "PreTrainedModel", method: "Adapter", seed: int, total_steps:
     """
     from peft import get_peft_model
 
+    children = [(module, dict(module._modules)) for module in model.modules()]
     with torch.random.fork_rng(devices=[]), _peft_quiet():
         torch.default_generator.manual_seed(seed)
         try:
             adapted = get_peft_model(model, method.configuration(model, total_steps))
         except ValueError as error:
+            for module, own in children:  # PEFT may have put on a part by then
+                module._modules.clear()
+                module._modules.update(own)
             raise UserError(f"peft ({method.name}): PEFT refuses {model.config.model_type}: {error}") from None
     for name, parameter in adapted.named_parameters():
         if ".ranknum." in name:  # a constant of AdaLoRA's, which PEFT leaves trainable on a bfloat16 model
@@ -71,6 +76,28 @@ def save(adapted: "PeftModel", folder: Path | str) -> None:
     with _peft_quiet():
         # No method here touches the embeddings, and to have PEFT look would have it ask the hub.
         adapted.save_pretrained(str(folder), save_embedding_layers=False)
+    # The same from run to run and on every machine: PEFT writes sets in any order, and where the writer keeps the base
+    # model, into the configuration and into a README of its own.
+    described = Path(folder) / "adapter_config.json"
+    values = json.loads(described.read_text(encoding="utf-8"))
+    for key, value in vars(adapted.active_peft_config).items():
+        if isinstance(value, set):
+            values[key] = sorted(value)
+    if Path(values["base_model_name_or_path"] or "").exists():
+        values["base_model_name_or_path"] = None
+    described.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (Path(folder) / "README.md").write_text(_readme(adapted), encoding="utf-8")
+
+
+def _readme(adapted: "PeftModel") -> str:
+    family, method = adapted.config.model_type, adapted.peft_type.value
+    how = "`PeftModel.from_pretrained(model, folder)` of PEFT, or `caref.models.trained.load_trained`, puts it on."
+    if adapted.active_peft_config.is_prompt_learning and adapted.config.is_encoder_decoder:
+        how = (
+            "Only `caref.models.trained.load_trained` puts it on. Plain PEFT cannot: it sizes an encoder-decoder's "
+            "prefix by the encoder and gives half of it to cross-attention; this one is for the decoder's self-attention."
+        )
+    return f"A {method} adapter of a {family} model, trained by CAREF.\n\n{how}\n"
 
 
 def _with_room_for_cross_attention(adapted: "PeftModel") -> "PeftModel":

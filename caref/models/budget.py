@@ -5,11 +5,22 @@ from typing import TYPE_CHECKING
 
 from caref.config.schema import Model
 from caref.errors import UserError
-from caref.models import shapes
+from caref.models import method, reach, shapes
 from caref.models.trained import Counts, count
 
 if TYPE_CHECKING:
     from caref.config.schema import Peft
+
+
+def left_out(model: Model, pefts: Mapping[str, "Peft"]) -> list[str]:
+    """Lines that say what of a model is not trained though one might think so, as a job says them."""
+    network = shapes.skeleton(model)
+    lines = [reach.told(network)]
+    for choice, peft in pefts.items():
+        chosen = method.build(peft)
+        if isinstance(chosen, method.Adapter) and (line := chosen.left_out(network)):
+            lines.append(f"{choice}: {line}")
+    return [line for line in lines if line]
 
 
 def budgets(model: Model, pefts: Mapping[str, "Peft"]) -> dict[str, Counts | UserError]:

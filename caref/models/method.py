@@ -41,6 +41,14 @@ class Sparse(Method):
 class Adapter(Method):
     """Trains an adapter of PEFT's beside the model's own parameters."""
 
+    def left_out(self, model: "PreTrainedModel") -> str | None:
+        """One line of what of the model this cannot adapt though it would be expected to; None where it is nothing."""
+        from caref.models import modules
+
+        if not (experts := modules.experts(model)):
+            return None
+        return f"not adapted: the matrices of experts, which are no linear layers, such as {experts[0]}"
+
     def configuration(self, model: "PreTrainedModel", total_steps: int) -> "PeftConfig":
         """What PEFT is to put on the model.
 

@@ -62,9 +62,25 @@ def norms(model: "PreTrainedModel") -> list[str]:
 
 
 def linears(model: "PreTrainedModel") -> list[str]:
-    """Names of all linear layers but the output head, in the model's order."""
-    head = model.get_output_embeddings()
-    return [name for name, module in _named_linears(model) if module is not head]
+    """Names of all linear layers that a text is passed through but the output head, in the model's order."""
+    from caref.models import reach
+
+    head, called = model.get_output_embeddings(), reach.called(model)
+    return [name for name, module in _named_linears(model) if module is not head and name in called]
+
+
+def unreached(model: "PreTrainedModel") -> list[str]:
+    """Names of the modules that hold parameters, but none that a text reaches."""
+    from caref.models import reach
+
+    lost = reach.unreached(model)
+    held = {path: [f"{path}.{name}" for name, _ in module.named_parameters()] for path, module in model.named_modules()}
+    return [path for path, names in held.items() if names and lost.issuperset(names)]
+
+
+def experts(model: "PreTrainedModel") -> list[str]:
+    """Names of the parameters that hold the matrices of all experts of a layer in one, which are no linear layers."""
+    return [name for name, parameter in model.named_parameters() if parameter.dim() == 3 and ".experts." in name]
 
 
 def decoder_name(model: "PreTrainedModel") -> str:

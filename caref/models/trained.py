@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from caref.errors import UserError
-from caref.models import adapters
+from caref.models import adapters, reach
 from caref.models.backbones import Backbone
 from caref.models.method import Adapter, Sparse, build
 
@@ -186,7 +186,8 @@ def _sparse(backbone: Backbone, method: Sparse) -> Iterator[SparsePart]:
     model = backbone.model
     total = sum(parameter.numel() for parameter in model.parameters())
     own = dict(model.named_parameters())
-    fresh = {name: nn.Parameter(_precise(own[name]).clone()) for name in method.parameters(model)}
+    lost = reach.unreached(model)
+    fresh = {name: nn.Parameter(_precise(own[name]).clone()) for name in method.parameters(model) if name not in lost}
     counts = Counts(sum(parameter.numel() for parameter in fresh.values()), total)
     description = {"model": backbone.name, "peft": method.name, "method": method.method, "trainable": counts.trainable}
     model.requires_grad_(False)

@@ -118,6 +118,8 @@ def run(job: DictConfig) -> dict[int, dict]:
         if planned.unknown:
             raise UserError(planned.unknown)
         bench.set_up(saves=len(waiting) if job.train.save else 0)
+        for line in bench.left_out():
+            progress.say(line)
     packs = Packs(bench, progress.say)
     with tracking(job.tracker, planned.cell, planned.description) as tracker:
         tracker.earlier(records.values())

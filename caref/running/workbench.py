@@ -124,6 +124,16 @@ class Workbench:
     def _commit(self, what: str) -> str | None:
         return contents.commit(self._content.get(what) or "")
 
+    def left_out(self) -> list[str]:
+        """Lines that say what of the model is not trained though one might think so."""
+        from caref.models import method, reach
+
+        chosen = method.build(self.job.peft)
+        lines = [reach.told(self.backbone.model)]
+        if isinstance(chosen, method.Adapter):
+            lines.append(chosen.left_out(self.backbone.model))
+        return [line for line in lines if line]
+
     def tokens(self, examples: Sequence[Example]) -> list:
         """The examples in tokens, each tokenised once however many splits draw it."""
         from caref.data.batches import encode

@@ -64,6 +64,11 @@ class AdaLora(Adapter):
         )
 
     def after_step(self, adapted, step: int) -> None:
+        import torch
+
+        for parameter in adapted.parameters():
+            if parameter.requires_grad and parameter.grad is None:  # an expert that no token of the batch went to
+                parameter.grad = torch.zeros_like(parameter)
         adapted.base_model.update_and_allocate(step)
 
     def extra_loss(self, adapted):

@@ -27,5 +27,6 @@ class Ia3(Adapter):
             task_type=modules.task(model),
             target_modules=TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING[family],
             feedforward_modules=TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING[family],
+            exclude_modules=modules.unreached(model) or None,
             fan_in_fan_out=modules.has_conv1d(model),
         )

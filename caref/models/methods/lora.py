@@ -9,7 +9,7 @@ from caref.models.method import Adapter
 
 @dataclass
 class Lora(Adapter):
-    """A low-rank update of every linear layer but the output head."""
+    """A low-rank update of every linear layer but the output head, and of experts' matrices."""
 
     method: str = "lora"
     r: int = 4
@@ -26,12 +26,18 @@ class Lora(Adapter):
     def why_alone(self) -> str | None:
         return "a magnitude is taken over the base weight and the update together" if self.dora else None
 
+    def left_out(self, model) -> str | None:
+        return super().left_out(model) if self.dora or self.dropout else None
+
     def configuration(self, model, total_steps):
         from peft import LoraConfig
 
+        # Of experts PEFT adapts the weights, not what goes through them: with neither dropout nor magnitude.
+        experts = None if self.dora or self.dropout else modules.experts(model) or None
         return LoraConfig(
             task_type=modules.task(model),
             target_modules=modules.linears(model),
+            target_parameters=experts,
             fan_in_fan_out=modules.has_conv1d(model),
             r=self.r,
             lora_alpha=self.alpha,

@@ -19,6 +19,9 @@ class Prefix(Adapter):
     def __post_init__(self):
         at_least(1, tokens=self.tokens)
 
+    def left_out(self, model) -> None:
+        return None
+
     def why_alone(self) -> str:
         return "a prefix lies in the cache, not in a module"
 
