@@ -95,7 +95,7 @@ def _readme(adapted: "PeftModel") -> str:
     if adapted.active_peft_config.is_prompt_learning and adapted.config.is_encoder_decoder:
         how = (
             "Only `caref.models.trained.load_trained` puts it on. Plain PEFT cannot: it sizes an encoder-decoder's "
-            "prefix by the encoder and gives half of it to cross-attention; this one is for the decoder's self-attention."
+            "prefix by the encoder and gives half to cross-attention; this one is for the decoder's self-attention."
         )
     return f"A {method} adapter of a {family} model, trained by CAREF.\n\n{how}\n"
 

@@ -120,6 +120,7 @@ def run(job: DictConfig) -> dict[int, dict]:
         bench.set_up(saves=len(waiting) if job.train.save else 0)
         for line in bench.left_out():
             progress.say(line)
+        bench.check_lengths([planned.sampler(index) for index in waiting])
     packs = Packs(bench, progress.say)
     with tracking(job.tracker, planned.cell, planned.description) as tracker:
         tracker.earlier(records.values())

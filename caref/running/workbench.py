@@ -134,6 +134,20 @@ class Workbench:
             lines.append(chosen.left_out(self.backbone.model))
         return [line for line in lines if line]
 
+    def check_lengths(self, splits: Sequence[Split]) -> None:
+        """Refuse examples that are longer than the model's positions.
+
+        Raises:
+            UserError: naming the example and the key.
+        """
+        from caref.running import lengths
+
+        if lengths.limits(self.backbone):
+            train = [one for split in splits for one in self.tokens(split.train)]
+            asked = [one for split in splits for one in self.tokens(split.evaluation)]
+            written = self.job.evaluation.max_new_tokens
+            lengths.check(self.backbone, train, asked, written, prefix=self.job.peft.get("tokens", 0))
+
     def tokens(self, examples: Sequence[Example]) -> list:
         """The examples in tokens, each tokenised once however many splits draw it."""
         from caref.data.batches import encode

@@ -1,0 +1,68 @@
+"""What is longer than a model's positions is refused in one line, with the example and the key, before training."""
+
+import pytest
+from families import SHAPES
+
+from caref.config.schema import Model
+from caref.data.batches import Encoded
+from caref.errors import UserError
+from caref.models import backbones
+from caref.running import jobs, lengths
+
+SMALL = ("source=demo", "bertscore=minilm", "dataset=comve", "dataset.eval_size=4", "dataset.train_size=6", "splits=0")
+
+
+def loaded(family: str, **changed) -> backbones.Backbone:
+    shape = {"model_type": family} | SHAPES.get(family, {}) | changed
+    return backbones.load(Model(name=family, tokenizer="byte", config=shape))
+
+
+GPT2 = {"vocab_size": 384, "n_positions": 40, "n_embd": 32, "n_layer": 1, "n_head": 4} | {"pad_token_id": 0}
+GPT2 |= {"eos_token_id": 1, "bos_token_id": None}
+TABLES = {
+    "opt": {"max_position_embeddings": 40},
+    "mbart": {"max_position_embeddings": 40},
+    "gpt2": GPT2,
+}
+
+
+def example(prompt: int, target: int) -> Encoded:
+    return Encoded((7,) * prompt, (7,) * target, 1)
+
+
+@pytest.mark.parametrize("family", TABLES)
+def test_just_what_the_model_itself_can_read_is_let_through(family):
+    import torch
+
+    backbone = loaded(family, **TABLES[family])
+    own = 0 if backbone.encoder_decoder else 20
+    lengths.check(backbone, [example(20, 41 - own - len(backbone.start))], [example(20, 1)], 10, 0)
+    with pytest.raises(UserError, match=r"dataset\.name: the text of the example that begins .* 41 tokens, but .* 40"):
+        lengths.check(backbone, [example(20, 42 - own - len(backbone.start))], [example(20, 1)], 10, 0)
+    lengths.check(backbone, [example(20, 2)], [example(20, 2)], 41 - own - len(backbone.start), 0)
+    with pytest.raises(UserError, match=r"evaluation\.max_new_tokens=\d+: the generation .* 41 tokens, but .* 40"):
+        lengths.check(backbone, [example(20, 2)], [example(20, 2)], 42 - own - len(backbone.start), 0)
+    with pytest.raises(UserError, match=r"of which the prefix takes 20 \(peft\.tokens\)"):
+        lengths.check(backbone, [example(20, 22)], [example(20, 2)], 2, 20)
+    key = "decoder_input_ids" if backbone.encoder_decoder else "input_ids"
+    inputs = {"input_ids": torch.full((1, 40), 7), key: torch.full((1, 40), 7)}
+    backbone.model(**inputs)
+    with pytest.raises((IndexError, RuntimeError)):
+        backbone.model(**{**inputs, key: torch.full((1, 41), 7)})
+
+
+def test_an_encoders_positions_are_its_own():
+    with pytest.raises(UserError, match=r"the source .* takes 41 tokens, but mbart has 40 positions in its encoder"):
+        lengths.check(loaded("mbart", max_position_embeddings=40), [example(41, 2)], [example(2, 2)], 4, 0)
+
+
+@pytest.mark.parametrize("family", ("mt5", "mixtral", "fsmt", "gemma3"))
+def test_a_model_that_counts_no_positions_reads_any_length(family):
+    lengths.check(loaded(family), [example(5000, 600)], [example(5000, 2)], 4000, 0)
+
+
+def test_a_job_is_refused_before_it_trains(composed, tmp_path):
+    job = composed(*SMALL, "model=tiny_gpt2", "peft=lora_r4", "model.config.n_positions=60", f"results_dir={tmp_path}")
+    with pytest.raises(UserError, match=r"takes \d+ tokens, but gpt2 has 60 positions"):
+        jobs.run(job)
+    assert not list(tmp_path.glob("*/splits/*"))
