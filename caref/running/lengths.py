@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-from caref.data.batches import Encoded
+from caref.data.batches import Encoded, collate
 from caref.errors import UserError
+from caref.evaluation.generate import generate
 from caref.models import reach
 from caref.models.backbones import Backbone
+from caref.models.trained import TrainedPart
 
 
 def check(backbone: Backbone, examples: Sequence[Encoded], asked: Sequence[Encoded], written: int, prefix: int) -> None:
@@ -30,6 +32,22 @@ def check(backbone: Backbone, examples: Sequence[Encoded], asked: Sequence[Encod
             if length > room:
                 begun = backbone.tokenizer.decode(example.prompt[:12], skip_special_tokens=True).strip()
                 raise UserError(f"{key}: {told} of the example that begins {begun!r} takes {length} tokens, but {fits}")
+
+
+def check_prefix(part: TrainedPart, backbone: Backbone, subject: str) -> None:
+    """Refuse a prefix that a model cannot be given, found by reading and writing a few tokens with it.
+
+    Raises:
+        UserError: naming `subject`.
+    """
+    few = [Encoded((3, 4, 5), (6, 7), 1)]
+    try:
+        with backbone.autocast():
+            part.model(**collate(few, backbone).inputs, use_cache=False)
+        generate(part.model, backbone, few, 1, 2)
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise UserError(f"{subject}: {backbone.model.config.model_type} cannot be given a prefix: {told}") from None
 
 
 def _lengths(

@@ -113,6 +113,7 @@ class Workbench:
 
         from caref import training
         from caref.models.trained import trained_part
+        from caref.running import lengths
 
         logging.disable_progress_bar()  # a job's own lines say how far it is
         disable_progress_bars()
@@ -120,6 +121,8 @@ class Workbench:
         total = training.steps(self.job.dataset.train_size, self.job.train.batch_size, self.job.train.epochs)
         with trained_part(self.backbone, self.job.peft, seed=0, total_steps=total) as part:
             saving.check_room(self._saved, saves, part.counts.trainable)
+            if self.job.peft.method == "prefix":
+                lengths.check_prefix(part, self.backbone, f"peft ({self.job.peft.name})")
 
     def _commit(self, what: str) -> str | None:
         return contents.commit(self._content.get(what) or "")

@@ -66,3 +66,19 @@ def test_a_job_is_refused_before_it_trains(composed, tmp_path):
     with pytest.raises(UserError, match=r"takes \d+ tokens, but gpt2 has 60 positions"):
         jobs.run(job)
     assert not list(tmp_path.glob("*/splits/*"))
+
+
+@pytest.mark.parametrize(
+    ("family", "fits"), (("falcon", False), ("jamba", False), ("prophetnet", False), ("mt5", True))
+)
+def test_a_prefix_that_a_model_cannot_be_given_is_refused_before_the_run(family, fits, composed):
+    from caref.models.trained import trained_part
+
+    backbone, peft = loaded(family), composed("model=tiny_t5", "peft=prefix").peft
+    try:
+        with trained_part(backbone, peft, 7004, 10) as part:
+            lengths.check_prefix(part, backbone, "peft (prefix tuning)")
+    except UserError as refused:
+        assert not fits and str(refused).startswith("peft (prefix tuning): ")
+    else:
+        assert fits

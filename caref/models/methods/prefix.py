@@ -37,11 +37,11 @@ class Prefix(Adapter):
             try:
                 layers = _first(config, "decoder_layers", "num_decoder_layers")
                 heads = _first(config, "decoder_attention_heads", "num_decoder_attention_heads", "num_heads")
+                width = heads * config.d_kv if hasattr(config, "d_kv") else _first(config, "d_model", "hidden_size")
             except AttributeError:
                 raise UserError(
                     f"peft ({self.name}): the decoder of {config.model_type} does not say its shape"
                 ) from None
-            width = heads * config.d_kv if hasattr(config, "d_kv") else config.d_model
             shape = {"num_layers": layers, "num_attention_heads": heads, "token_dim": width}
         return PrefixTuningConfig(
             task_type=modules.task(model), num_virtual_tokens=self.tokens, num_transformer_submodules=1, **shape
