@@ -94,6 +94,21 @@ def test_five_percent_is_what_decides(make_cell, against, outcome):
     assert verdict.verdict == {"undecided": NOT_SUPPORTED, "holds": SUPPORTED}[outcome]
 
 
+def test_a_small_loss_on_every_split_is_the_other_way(make_cell):
+    scores = [80 + number / 7 for number in range(20)]
+    cells = [make_cell("CAREF-AQ", "ecqa", [score - 0.2 for score in scores]), make_cell("AQ", "ecqa", scores)]
+    verdict = about(claims.tested(tables(cells)[0]), REGULARISER)
+    (part,) = (part for part in verdict.parts if part.outcome != "untested")
+    assert part.outcome == "fails" and "the other way" in sentence(part)
+
+
+def test_a_printed_lead_is_set_against_its_whole_margin():
+    parts = [part for verdict in claims.printed() for part in verdict.parts]
+    for part in parts:
+        lead = part.left_mean - part.right_mean
+        assert part.outcome == ("fails" if lead <= 0 else "undecided" if lead <= part.margin else "holds")
+
+
 def test_one_part_that_fails_is_enough_where_others_have_no_data(make_cell):
     random = np.random.default_rng(1)
     worse = [make_cell(row, "ecqa", list(random.normal(mean, 1, 30))) for row, mean in (("CAREF-AQ", 80), ("AQ", 85))]

@@ -173,6 +173,14 @@ def test_a_read_error_that_lasts_is_told_and_nothing_is_moved(tmp_path, path):
     assert not cell.damaged and file.is_symlink()
 
 
+def test_what_no_wait_mends_is_not_waited_for(tmp_path, monkeypatch):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    monkeypatch.setattr(records.time, "sleep", lambda seconds: pytest.fail("waited"))
+    for path in (tmp_path / "loop", tmp_path):
+        with pytest.raises(store.Unreadable):
+            records.read(path)
+
+
 def test_what_may_not_be_read_is_told_and_nothing_is_moved(tmp_path):
     """As another user: the superuser may read everything."""
     store.write_split(tmp_path / "sig", CONFIG, record(), PREDICTIONS)

@@ -125,6 +125,12 @@ def test_what_another_process_told_while_this_one_waited_is_not_told_again(
     assert held(cell) == before
 
 
+def test_what_one_project_was_told_another_was_not(tell, cell):
+    tell(0)
+    tell(0, overrides=("tracker.project=other",))
+    assert {one(records, "run")["project"] for records in held(cell).values()} == {"other"}
+
+
 def test_a_marker_that_says_nothing_is_told_again_and_ends_nothing(tell, cell):
     for content in ("null", "[]", "{", "[" * 100_000, '{"id": 1}'):
         tell(0)
