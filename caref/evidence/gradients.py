@@ -1,0 +1,107 @@
+"""How the log-probability of a choice moves with the embeddings of the prompt."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from caref.data.batches import IGNORED, attended, pad
+from caref.evidence.choices import decoder_inputs, side_by_side, summed_log_p
+from caref.evidence.reading import Question, Reading, summed_by_word
+
+
+def by_word(
+    reading: Reading, labels: Sequence[Sequence[int]], score: Callable[[Tensor, Tensor], Tensor]
+) -> list[list[np.ndarray]]:
+    """Word scores from what `score` makes of embeddings and their gradients.
+
+    Args:
+        labels: by split and question, the choice that is explained.
+        score: (embeddings (B, T, D), gradients (B, T, D)) -> (B, T).
+    """
+    return by_word_of(reading, labels, lambda batch: score(batch.embeddings, batch.gradients(batch.embeddings)))
+
+
+def by_word_of(
+    reading: Reading, labels: Sequence[Sequence[int]], score: "Callable[[Batch], Tensor]"
+) -> list[list[np.ndarray]]:
+    """Word scores from what `score` makes of a batch: (B, T), a number a token.
+
+    Args:
+        labels: by split and question, the choice that is explained.
+    """
+    found = [[None] * len(questions) for questions in reading.splits]
+    for rows in side_by_side(reading.splits, reading.batch_size, length=lambda one: len(one.asked.prompt)):
+        questions = [reading.splits[split][place] for split, place in rows]
+        chosen = [labels[split][place] for split, place in rows]
+        scores = score(Batch(reading, questions, chosen)).double().cpu().numpy()
+        for (split, place), question, own in zip(rows, questions, scores, strict=True):
+            found[split][place] = summed_by_word(question, own)
+    return found
+
+
+class Batch:
+    """Some questions, each with one choice, padded on the right.
+
+    Attributes:
+        embeddings: (B, T, D) of what is read; the prompt's tokens come first.
+        rankable: (B, T) bool: the tokens of the questions' words.
+    """
+
+    def __init__(self, reading: Reading, questions: Sequence[Question], chosen: Sequence[int]):
+        self._reading = reading
+        backbone, pad_token = reading.backbone, reading.backbone.tokenizer.pad_token_id
+        targets = [one.asked.continuations[label] for one, label in zip(questions, chosen, strict=True)]
+        prompts = [one.asked.prompt for one in questions]
+        if backbone.encoder_decoder:
+            read = attended(prompts, pad_token)
+            self._decoder = decoder_inputs(backbone, targets)
+            labels = pad(targets, IGNORED)
+        else:
+            read = attended(
+                [(*prompt, *target[:-1]) for prompt, target in zip(prompts, targets, strict=True)], pad_token
+            )
+            before = [(IGNORED,) * (len(prompt) - 1) for prompt in prompts]
+            labels = pad([(*none, *target) for none, target in zip(before, targets, strict=True)], IGNORED)
+        self.ids = read["input_ids"].to(backbone.device)
+        self.mask = read["attention_mask"].to(backbone.device)
+        self.labels = labels.to(backbone.device)
+        rankable = torch.zeros(self.ids.shape, dtype=torch.bool)
+        for row, one in enumerate(questions):
+            rankable[row, [position for word in one.words for position in word.tokens]] = True
+        self.rankable = rankable.to(backbone.device)
+        self.tokenizer = backbone.tokenizer
+        self.embeddings = self.embedded(self.ids)
+
+    @torch.no_grad()
+    def embedded(self, tokens: Tensor | int) -> Tensor:
+        """(..., D): what a model reads for these tokens, before it adds positions."""
+        tokens = torch.as_tensor(tokens, device=self._reading.backbone.device)
+        return self._reading.model.get_input_embeddings()(tokens).detach()
+
+    @property
+    def writes(self) -> Tensor:
+        """(B, T'), of the positions that logits are for: 1 where a token of the choice is written, else 0."""
+        return (self.labels != IGNORED).float()
+
+    def read(self, embeddings: Tensor | None = None, **options):
+        """The model's output on this batch; with other embeddings than its own, where they are given."""
+        model, backbone = self._reading.model, self._reading.backbone
+        inputs = {"inputs_embeds": self.embeddings if embeddings is None else embeddings, "attention_mask": self.mask}
+        if backbone.encoder_decoder:
+            inputs |= self._decoder
+        with backbone.autocast():
+            return model(**inputs, **options, use_cache=False)
+
+    def log_p(self, embeddings: Tensor) -> Tensor:
+        """(B,): log p of each choice, were these the embeddings of what is read."""
+        return summed_log_p(self.read(embeddings).logits, self.labels)
+
+    def gradients(self, embeddings: Tensor) -> Tensor:
+        """(B, T, D): of `log_p` by the embeddings; no gradient goes to any weight."""
+        self._reading.model.eval()
+        with torch.enable_grad():
+            at = embeddings.detach().requires_grad_()
+            (gradients,) = torch.autograd.grad(self.log_p(at).sum(), at)
+        return gradients
