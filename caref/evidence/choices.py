@@ -51,7 +51,7 @@ def log_probabilities(
     """
     model.eval()
     found = [[[0.0]] * len(questions) for questions in splits]
-    width = max(len(asked.continuations) for questions in splits for asked in questions)
+    width = max((len(asked.continuations) for questions in splits for asked in questions), default=0)
     shares = not backbone.encoder_decoder and _shares_prompts(model, backbone, len(splits))
     if not (shares or backbone.encoder_decoder):
         batch_size = max(1, _UNSHARED // (width * len(splits)))

@@ -3,8 +3,8 @@
 Whatever is asked of the models is kept, so that several measures may ask for the same.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 
 import numpy as np
@@ -64,6 +64,7 @@ class Reading:
         splits: K lists of questions.
         batch_size: questions of a split at a time.
         removal: `delete` a word's tokens, or `mask` them by one token.
+        attributions: which ones measures are to look at.
     """
 
     model: object
@@ -71,47 +72,49 @@ class Reading:
     splits: Sequence[Sequence[Question]]
     batch_size: int = 32
     removal: str = "delete"
-    _kept: dict = field(default_factory=dict, repr=False)
+    attributions: Sequence[str] = ()
+
+    def __post_init__(self):
+        self._kept: dict[tuple[str, str], list[list[np.ndarray]]] = {}
+        # Of every split, by question and words removed.
+        self._log_p: list[dict[tuple[int, frozenset[int]], np.ndarray]] = [{} for _ in self.splits]
 
     def log_p(self) -> list[np.ndarray]:
         """(questions, choices) of each split: log p of every choice, -inf where an example has fewer than another."""
-        if "log_p" not in self._kept:
-            whole = [[question.asked for question in questions] for questions in self.splits]
-            self._kept["log_p"] = [_table(rows) for rows in self._log_p(whole)]
-        return self._kept["log_p"]
+        whole = self.log_p_without([[[()] for _ in questions] for questions in self.splits])
+        return [_table([rows[0] for rows in of_split]) for of_split in whole]
 
-    def log_p_without(self, removed: Sequence[Sequence[Sequence[int]]]) -> list[np.ndarray]:
-        """`log_p` with other words removed of each question: by split and question the places of those words."""
-        mask = mask_token(self.backbone.tokenizer) if self.removal == "mask" else None
-        changed = [
-            [
-                Asked(without(one.asked.prompt, one.words, places, mask), one.asked.continuations)
-                for one, places in zip(questions, each, strict=True)
-            ]
-            for questions, each in zip(self.splits, removed, strict=True)
-        ]
-        return [_table(rows) for rows in self._log_p(changed)]
+    def log_p_without(self, removed: Sequence[Sequence[Sequence[Collection[int]]]]) -> list[list[np.ndarray]]:
+        """By split and question, (variants, choices): log p of every choice without some of the words.
 
-    def log_p_of_variants(self, removed: Sequence[Sequence[Sequence[Sequence[int]]]]) -> list[list[np.ndarray]]:
-        """By split and question, (variants, choices): `log_p` with several sets of words removed, one after the other.
+        What was asked before is not computed again.
 
         Args:
             removed: by split, question and variant the places of the words.
         """
-        mask = mask_token(self.backbone.tokenizer) if self.removal == "mask" else None
-        flat = [
-            [
-                Asked(without(one.asked.prompt, one.words, places, mask), one.asked.continuations)
-                for one, variants in zip(questions, each, strict=True)
-                for places in variants
-            ]
-            for questions, each in zip(self.splits, removed, strict=True)
+        wanted = [
+            {(place, frozenset(gone)) for place, variants in enumerate(each) for gone in variants} - known.keys()
+            for each, known in zip(removed, self._log_p, strict=True)
         ]
-        found = []
-        for rows, each in zip(self._log_p(flat), removed, strict=True):
-            rest = iter(rows)
-            found.append([np.array([next(rest) for _ in variants]) for variants in each])
-        return found
+        if any(wanted):
+            # A pack has rows of every split: one with nothing left to ask is asked its first question again.
+            orders = [sorted(missing or {(0, frozenset())}, key=lambda key: (key[0], *key[1])) for missing in wanted]
+            mask = mask_token(self.backbone.tokenizer) if self.removal == "mask" else None
+            asked = [
+                [self._changed(questions[place], gone, mask) for place, gone in order]
+                for questions, order in zip(self.splits, orders, strict=True)
+            ]
+            found = choices.log_probabilities(self.model, self.backbone, asked, self.batch_size)
+            for known, order, rows in zip(self._log_p, orders, found, strict=True):
+                known.update(zip(order, map(np.array, rows), strict=True))
+        return [
+            [np.array([known[place, frozenset(gone)] for gone in variants]) for place, variants in enumerate(each)]
+            for each, known in zip(removed, self._log_p, strict=True)
+        ]
+
+    @staticmethod
+    def _changed(question: Question, gone: Collection[int], mask: int | None) -> Asked:
+        return Asked(without(question.asked.prompt, question.words, gone, mask), question.asked.continuations)
 
     def predicted(self) -> list[np.ndarray]:
         """(questions,) of each split: the most probable choice."""
@@ -136,12 +139,11 @@ class Reading:
             self._kept[key] = attribute(self, self.explained(target))
         return self._kept[key]
 
-    def _log_p(self, splits: Sequence[Sequence[Asked]]) -> list[list[list[float]]]:
-        return choices.log_probabilities(self.model, self.backbone, splits, self.batch_size)
-
 
 def _table(rows: Sequence[Sequence[float]]) -> np.ndarray:
-    width = max(map(len, rows), default=0)
+    if not rows:
+        return np.zeros((0, 0))
+    width = max(map(len, rows))
     return np.array([[*row, *[-np.inf] * (width - len(row))] for row in rows])
 
 

@@ -132,7 +132,7 @@ def test_leaving_one_out_is_reading_the_text_without_it(model, backbone, example
         label = int(whole[place].argmax())
         for word in range(len(one.words)):
             only = Reading(backbone.model, backbone, [[one]])
-            (table,) = only.log_p_without([[[word]]])
+            ((table,),) = only.log_p_without([[[[word]]]])
             assert scores[place][word] == pytest.approx(lead(whole[place], label) - lead(table[0], label), abs=1e-9)
 
 

@@ -13,7 +13,7 @@ def attribute(reading, labels):
     removed = [[[(place,) for place in one.rankable] for one in questions] for questions in reading.splits]
     whole = reading.log_p()
     found = []
-    for split, variants in enumerate(reading.log_p_of_variants(removed)):
+    for split, variants in enumerate(reading.log_p_without(removed)):
         found.append([])
         for place, (question, tables) in enumerate(zip(reading.splits[split], variants, strict=True)):
             label = labels[split][place]

@@ -21,7 +21,7 @@ def attribute(reading, labels):
         for questions, own in zip(reading.splits, masks, strict=True)
     ]
     found = []
-    for split, variants in enumerate(reading.log_p_of_variants(removed)):
+    for split, variants in enumerate(reading.log_p_without(removed)):
         found.append([])
         for place, (question, tables) in enumerate(zip(reading.splits[split], variants, strict=True)):
             scores = np.zeros(len(question.words))

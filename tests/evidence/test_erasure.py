@@ -1,0 +1,161 @@
+"""Erasure and alignment: by hand, on a model whose evidence is known, and what no temperature may move."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from caref.data.examples import Example
+from caref.evidence.choices import Asked
+from caref.evidence.measures import alignment, erasure, skewness
+from caref.evidence.reading import Question, Reading
+from caref.evidence.words import Word
+
+RANKED = ("leave_one_out", "random")
+
+
+def made(seed: int, words: int, choices: int = 3, marked: tuple[int, ...] = ()) -> Question:
+    names = tuple(f"choice {n}" for n in range(choices))
+    example = Example(str(seed), {"question": ""}, names, 0, ("a reason",))
+    own = tuple(Word(f"w{n}", "question", (n,), n in marked) for n in range(words))
+    return Question(example, Asked((), ((),) * choices), own, seed=seed)
+
+
+class Additive(Reading):
+    """A model whose evidence is known: every word present adds its own weight to each choice's logit."""
+
+    def __init__(self, questions, temperature=1.0, attributions=RANKED):
+        super().__init__(None, None, [questions], attributions=attributions)
+        self.temperature = temperature
+        draw = np.random.default_rng(0)
+        self.weights = [draw.normal(size=(len(one.words), len(one.example.choices))) for one in questions]
+
+    def log_p_without(self, removed):
+        def logits(place, gone):
+            present = np.ones(len(self.weights[place]), dtype=bool)
+            present[list(gone)] = False
+            return self.weights[place][present].sum(0) / self.temperature
+
+        return [
+            [np.array([logits(place, gone) for gone in variants]) for place, variants in enumerate(each)]
+            for each in removed
+        ]
+
+
+def questions(count=40, words=12):
+    return [made(seed, words + seed % 7) for seed in range(count)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0.05, 50))
+def test_no_temperature_moves_what_stands_beside_comprehensiveness(t):
+    (plain,), (other,) = (erasure.measure(Additive(questions(), temperature)) for temperature in (1.0, t))
+    unmoved = [name for name in plain if not name.endswith(("comprehensiveness", "sufficiency", "log_odds_drop"))]
+    assert {name.rpartition(".")[2] for name in unmoved} == {
+        *("words", "flips", "flips_over_random", "tau", "comprehensiveness_matched", "sufficiency_matched"),
+    }
+    for name in unmoved:
+        assert other[name] == pytest.approx(plain[name], abs=1e-6), name
+
+
+def test_a_temperature_moves_comprehensiveness_sufficiency_and_log_odds():
+    (plain,), (flat,) = (erasure.measure(Additive(questions(), temperature)) for temperature in (1.0, 4.0))
+    name = "leave_one_out"
+    assert flat[f"{name}.comprehensiveness"] < 0.7 * plain[f"{name}.comprehensiveness"]  # "worse"
+    assert flat[f"{name}.sufficiency"] != pytest.approx(plain[f"{name}.sufficiency"], rel=0.05)  # neither is a finding
+    assert flat[f"{name}.log_odds_drop"] < 0.5 * plain[f"{name}.log_odds_drop"]
+
+
+def test_the_true_evidence_beats_random_words():
+    (scores,) = erasure.measure(Additive(questions(200)))
+    assert scores["leave_one_out.flips_over_random"] > 10 > abs(scores["random.flips_over_random"])
+    assert scores["leave_one_out.comprehensiveness"] > scores["random.comprehensiveness"] + 0.05
+    assert scores["leave_one_out.tau"] == pytest.approx(1) and abs(scores["random.tau"]) < 0.1
+
+
+def test_drops_by_hand():
+    whole = np.log([0.7, 0.2, 0.1])
+    tables = np.log([[0.4, 0.5, 0.1], [0.1, 0.8, 0.1], [0.6, 0.3, 0.1], [0.7, 0.2, 0.1]])
+    found = erasure.drops_of(whole, tables, 0, matched=None)
+    assert found["comprehensiveness"] == pytest.approx(((0.7 - 0.4) + (0.7 - 0.1)) / 2)
+    assert found["sufficiency"] == pytest.approx(((0.7 - 0.6) + (0.7 - 0.7)) / 2)
+    odds = np.log([0.7 / 0.3, 0.4 / 0.6, 0.1 / 0.9])
+    assert found["log_odds_drop"] == pytest.approx(odds[0] - (odds[1] + odds[2]) / 2)
+    assert found["comprehensiveness_matched"] is None
+
+
+def test_log_odds_do_not_end_where_probabilities_do():
+    assert erasure.log_odds(np.array([0.0, -800.0]), 0) == pytest.approx(800)
+
+
+def test_the_matching_temperature_makes_mean_confidence_half_way():
+    log_p = np.random.default_rng(0).normal(size=(50, 3)) * 7
+    t = erasure.matching_temperature(log_p)
+    assert softmax(log_p / t, -1).max(-1).mean() == pytest.approx(2 / 3, abs=1e-9)
+    assert erasure.matching_temperature(log_p * 9) == pytest.approx(9 * t)
+    assert erasure.matching_temperature(np.zeros((5, 3))) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "sizes"), [(21, (1, 1, 2, 4, 10)), (8, (1, 1, 1, 2, 4)), (1, (1, 1, 1, 1, 1)), (0, (0, 0, 0, 0, 0))]
+)
+def test_how_many_words_a_threshold_is(words, sizes):
+    assert tuple(erasure.share(words, percent) for percent in erasure.PERCENT) == sizes
+
+
+def test_ties_go_by_position():
+    assert erasure.top([2, 3, 5, 7], np.array([0, 0, 1, 1, 0, 1, 0, 2.0]), 3) == (2, 3, 7)
+
+
+def test_an_explanation_that_names_nothing_is_no_zero():
+    (scores,) = erasure.measure(Additive(questions(5), attributions=("explanation_words",)))
+    assert scores["explanation_words.flips"] is None and scores["explanation_words.flips_over_random"] is None
+    (scores,) = erasure.measure(Additive([made(0, 0)], attributions=RANKED))  # a text of no words
+    assert scores["leave_one_out.flips"] is None and scores["leave_one_out.comprehensiveness"] is None
+
+
+def test_what_people_marked_sets_the_size():
+    one = made(0, 10, marked=(1, 4, 5))
+    assert erasure.size("saliency", one, np.arange(10.0)) == 3
+    assert erasure.size("saliency", made(0, 10), np.arange(10.0)) == 2
+    assert erasure.size("human", one, np.array([0, 1, 0, 0, 1, 1, 0, 0, 0, 0])) == 3
+
+
+def test_the_f1_of_random_words_is_the_share_that_is_marked():
+    marked = [made(seed, 12, marked=tuple(range(seed % 5 + 1))) for seed in range(4000)]
+    (scores,) = alignment.measure(Additive(marked, attributions=("random",)))
+    assert scores["random.f1"] == pytest.approx(scores["chance.f1"], abs=0.01)
+    assert scores["chance.f1"] == pytest.approx(np.mean([(seed % 5 + 1) / 12 for seed in range(4000)]))
+
+
+def test_f1_and_iou_by_hand():
+    assert alignment.f1((1, 2, 3), (3, 4)) == pytest.approx(2 / 5)
+    assert alignment.f1((), (3,)) == 0
+    assert alignment.spans([1, 2, 5, 6, 7, 9]) == [(1, 3), (5, 8), (9, 10)]
+    # named [1,3) meets [2,4) by 1/3: not found. [5,8) meets [5,7) by 2/3: found. P = 1/2; R = 1/2
+    assert alignment.iou_f1([[1, 2, 5, 6, 7]], [[2, 3, 5, 6]]) == pytest.approx(0.5)
+    assert alignment.iou_f1([[]], [[2]]) == 0
+    assert alignment.iou_f1([], []) is None
+
+
+def test_the_area_under_precision_and_recall_is_by_trapezoids():
+    marked, scores = np.array([True, False, True, False]), np.array([4.0, 3.0, 2.0, 1.0])
+    # recall 0, .5, .5, 1, 1 with precision 1, 1, .5, 2/3, .5
+    assert alignment.auprc(marked, scores) == pytest.approx(0.5 * 1 + 0.5 * (0.5 + 2 / 3) / 2)
+
+
+def test_alignment_is_told_by_answer_and_is_absent_without_marks():
+    pair = [made(0, 6, marked=(0,)), made(1, 6)]
+    (scores,) = alignment.measure(Additive(pair, attributions=("random",)))
+    assert scores["marked"] == 50 and scores["random.f1.choice 1"] is None
+    assert scores["random.f1.choice 0"] == scores["random.f1"]
+    (scores,) = alignment.measure(Additive([made(1, 6)], attributions=("random",)))
+    assert scores["marked"] == 0 and scores["random.f1"] is None and scores["random.auc"] is None
+
+
+def test_skewness_is_told_with_its_n():
+    (scores,) = skewness.measure(Additive(questions(3, 30)))
+    assert scores["words"] == pytest.approx(31)
+    values = np.concatenate([[9.0], np.zeros(19)])
+    assert skewness.skew(values) == pytest.approx(18 / np.sqrt(19))  # its bound, (n - 2) / sqrt(n - 1)
