@@ -1,0 +1,102 @@
+"""The evidence of a pack of splits: what is asked of their models after they wrote, before their weights go."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+import numpy as np
+
+from caref.data.splits import Split
+from caref.evidence.measures import calibration
+from caref.evidence.reading import PREDICTED, Question, Reading, question
+from caref.models.backbones import Backbone
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one split came to.
+
+    Attributes:
+        scores: by measure and score, `calibration.ece`; None where a score does not exist.
+        reliability: bins of confidence, see `calibration.reliability`.
+        rows: one an example: id, log-probabilities of the choices, the words and each attribution's scores of them.
+    """
+
+    scores: dict[str, float | None]
+    reliability: list[Mapping]
+    rows: list[Mapping]
+
+
+def chosen(split: Split, examples: int | None) -> list[int]:
+    """Places of the evaluated examples that evidence is taken of, ascending: all, or as many drawn by the seed."""
+    count = len(split.evaluation)
+    if examples is None or examples >= count:
+        return list(range(count))
+    return sorted(np.random.default_rng(split.seed).permutation(count)[:examples].tolist())
+
+
+def probe(
+    model,
+    backbone: Backbone,
+    dataset: str,
+    splits: Sequence[Split],
+    predictions: Sequence[Sequence[Mapping]],
+    asked: Mapping,
+    batch_size: int,
+) -> list[Evidence]:
+    """Ask the models of K splits for evidence.
+
+    Args:
+        model: the trained models in one, as `caref.models.packed` makes it.
+        predictions: of each split, in the order of its evaluated examples: `answer` and `explanation` are read.
+        asked: `examples`, `attributions`, `measures` and `removal`, as `caref.config.schema.Evidence` has them.
+        batch_size: questions of a split at a time.
+    """
+    questions = [
+        [_question(dataset, split, place, backbone, written[place]) for place in chosen(split, asked["examples"])]
+        for split, written in zip(splits, predictions, strict=True)
+    ]
+    reading = Reading(model, backbone, questions, batch_size, asked["removal"], tuple(asked["attributions"]))
+    scores: list[dict[str, float | None]] = [{} for _ in splits]
+    for name in asked["measures"]:
+        measured = import_module(f"caref.evidence.measures.{name}").measure(reading)
+        for own, more in zip(scores, measured, strict=True):
+            own.update({f"{name}.{key}": value for key, value in more.items()})
+    return [
+        Evidence(scores[place], _reliability(reading, place), _rows(reading, place)) for place in range(len(splits))
+    ]
+
+
+def _question(dataset: str, split: Split, place: int, backbone: Backbone, written: Mapping) -> Question:
+    # What is drawn for an example depends on the split and on nothing else, as everything drawn for a split does.
+    seed = split.seed * len(split.evaluation) + place
+    example = split.evaluation[place]
+    return question(dataset, example, backbone, written["answer"], written["explanation"], seed)
+
+
+def _reliability(reading: Reading, split: int) -> list[Mapping]:
+    table = reading.log_p()[split]
+    p = np.exp(table - np.logaddexp.reduce(table, axis=-1, keepdims=True))
+    labels = np.array([one.example.label for one in reading.splits[split]])
+    return calibration.reliability(p.max(-1), p.argmax(-1) == labels)
+
+
+def _rows(reading: Reading, split: int) -> list[Mapping]:
+    table = reading.log_p()[split]
+    scored = {name: reading.word_scores(name, PREDICTED)[split] for name in reading.attributions}
+    return [
+        {
+            "id": one.example.id,
+            "log_p": [_rounded(value) for value in table[place][: len(one.example.choices)]],
+            "words": [word.text for word in one.words],
+            "fields": [word.field for word in one.words],
+            "marked": [index for index, word in enumerate(one.words) if word.marked],
+            "scores": {name: [_rounded(value) for value in own[place]] for name, own in scored.items()},
+        }
+        for place, one in enumerate(reading.splits[split])
+    ]
+
+
+def _rounded(value: float) -> float:
+    """To five significant digits, beyond which the company of a split shows in the rounding of sums."""
+    return float(f"{value:.5g}")
