@@ -7,6 +7,7 @@ from caref.config.schema import (
     BertScore,
     Dataset,
     Evaluation,
+    Evidence,
     Job,
     Model,
     NoTracker,
@@ -43,6 +44,7 @@ def groups() -> dict[str, dict[str, type]]:
         "bertscore": {"bertscore": BertScore},
         "peft": kinds(methods, Peft),
         "reg": kinds(terms, Reg),
+        "evidence": {"evidence": Evidence},
         "tracker": {"none": NoTracker, "wandb": WandbTracker},
     }
 

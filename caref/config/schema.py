@@ -78,6 +78,17 @@ class Evaluation:
 
 
 @dataclass
+class Evidence:
+    """What is asked of a split's model beside its answers and explanations. It changes neither, so no cell is its own."""
+
+    name: str = MISSING  # what tables call it
+    examples: int | None = None  # evaluated examples a split, drawn by its seed; null: all
+    measures: list[str] = field(default_factory=list)  # files of caref.evidence.measures
+    attributions: list[str] = field(default_factory=list)  # files of caref.evidence.attribution
+    removal: str = "delete"  # delete: a removed word's tokens go; mask: one mask token stands for them
+
+
+@dataclass
 class Tracker:
     name: str = MISSING
 
@@ -111,6 +122,7 @@ class Job:
     source: Source = MISSING
     bertscore: BertScore = MISSING
     tracker: Tracker = MISSING
+    evidence: Evidence = MISSING
     train: Train = field(default_factory=Train)
     evaluation: Evaluation = field(default_factory=Evaluation)
     splits: str = "0:60"  # 0:60, 3, 0,4,7 or 0:60:2

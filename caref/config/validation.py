@@ -5,12 +5,16 @@ Imports neither torch nor transformers, so that a bad command is refused before 
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from caref.config.kinds import checked
 from caref.config.schema import MISSING, plain
 from caref.errors import UserError
+
+EVIDENCE = Path(__file__).parents[1] / "evidence"
 
 # What a value must be, by key. A key that the job at hand does not have is passed over.
 _AT_LEAST = {
@@ -24,6 +28,7 @@ _AT_LEAST = {
     "dataset.eval_size": 1,
     "model.dropout": 0,
     "bertscore.layer": 1,
+    "evidence.examples": 1,
 }
 _ABOVE = {"train.lr": 0, "train.max_grad_norm": 0}
 _BELOW = {"model.dropout": 1}
@@ -35,6 +40,7 @@ _ONE_OF = {
     "dataset.train_split": ("train", "validation", "test"),
     "dataset.eval_split": ("train", "validation", "test"),
     "tracker.mode": ("offline", "online"),
+    "evidence.removal": ("delete", "mask"),
 }
 _RULES = (
     (_AT_LEAST, lambda value, bound: value >= bound, "must be at least {}"),
@@ -74,6 +80,12 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             unbounded = isinstance(value, float) and not math.isfinite(value)
             if value is not None and (unbounded or not holds(value, bound)):
                 yield key, mend.format(_listed(bound))
+    for key, package in (("evidence.measures", "measures"), ("evidence.attributions", "attribution")):
+        known = _files_of(package)
+        if unknown := [name for name in values[key] if name not in known]:
+            yield key, f"there is no {unknown[0]}; choose of {', '.join(known)}"
+    if values["evidence.attributions"] and not values["evidence.measures"]:
+        yield "evidence.attributions", "no measure looks at them; choose some by evidence.measures, or evidence=full"
     if values["pack"] != "auto" and (type(values["pack"]) is not int or values["pack"] < 1):
         yield "pack", "must be auto or a whole number of splits, at least 1"
     if values["dataset.sampling"] == "feb" and values["dataset.train_split"] == values["dataset.eval_split"]:
@@ -81,6 +93,12 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         yield "dataset.train_split", f"{told}; use dataset.sampling=balanced or another split"
     if values["source.name"] == "demo" and values["source.root"] is not None:
         yield "source.root", "the demo data is made, not read; use source=files or drop it"
+
+
+@cache
+def _files_of(package: str) -> tuple[str, ...]:
+    """The files of a folder of caref.evidence: one is one choice."""
+    return tuple(sorted(file.stem for file in (EVIDENCE / package).glob("[!_]*.py")))
 
 
 def _flat(values: Mapping, prefix: str = "") -> Iterator[tuple[str, object]]:
