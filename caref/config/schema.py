@@ -79,7 +79,7 @@ class Evaluation:
 
 @dataclass
 class Evidence:
-    """What is asked of a split's model beside its answers and explanations. It changes neither, so no cell is its own."""
+    """What is asked of a split's model beside its answers and explanations; it changes neither, nor the cell."""
 
     name: str = MISSING  # what tables call it
     examples: int | None = None  # evaluated examples a split, drawn by its seed; null: all

@@ -43,6 +43,7 @@ def probe(
     predictions: Sequence[Sequence[Mapping]],
     asked: Mapping,
     batch_size: int,
+    max_new_tokens: int,
 ) -> list[Evidence]:
     """Ask the models of K splits for evidence.
 
@@ -51,12 +52,22 @@ def probe(
         predictions: of each split, in the order of its evaluated examples: `answer` and `explanation` are read.
         asked: `examples`, `attributions`, `measures` and `removal`, as `caref.config.schema.Evidence` has them.
         batch_size: questions of a split at a time.
+        max_new_tokens: where a generation is cut.
     """
     questions = [
         [_question(dataset, split, place, backbone, written[place]) for place in chosen(split, asked["examples"])]
         for split, written in zip(splits, predictions, strict=True)
     ]
-    reading = Reading(model, backbone, questions, batch_size, asked["removal"], tuple(asked["attributions"]))
+    reading = Reading(
+        model,
+        backbone,
+        questions,
+        batch_size=batch_size,
+        removal=asked["removal"],
+        attributions=tuple(asked["attributions"]),
+        dataset=dataset,
+        max_new_tokens=max_new_tokens,
+    )
     scores: list[dict[str, float | None]] = [{} for _ in splits]
     for name in asked["measures"]:
         measured = import_module(f"caref.evidence.measures.{name}").measure(reading)

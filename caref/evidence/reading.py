@@ -9,7 +9,7 @@ from importlib import import_module
 
 import numpy as np
 
-from caref.data.batches import encode
+from caref.data.batches import Encoded, encode
 from caref.data.examples import Example
 from caref.data.prompts import text
 from caref.evidence import choices
@@ -65,6 +65,8 @@ class Reading:
         batch_size: questions of a split at a time.
         removal: `delete` a word's tokens, or `mask` them by one token.
         attributions: which ones measures are to look at.
+        dataset: its name, for measures that ask of other texts.
+        max_new_tokens: where a generation is cut, for measures that let the models write.
     """
 
     model: object
@@ -73,6 +75,8 @@ class Reading:
     batch_size: int = 32
     removal: str = "delete"
     attributions: Sequence[str] = ()
+    dataset: str = ""
+    max_new_tokens: int = 99
 
     def __post_init__(self):
         self._kept: dict[tuple[str, str], list[list[np.ndarray]]] = {}
@@ -138,6 +142,11 @@ class Reading:
             attribute = import_module(f"caref.evidence.attribution.{attribution}").attribute
             self._kept[key] = attribute(self, self.explained(target))
         return self._kept[key]
+
+
+def encoded(question: Question) -> Encoded:
+    """A question as generation takes it: its prompt."""
+    return Encoded(question.asked.prompt, (), 0)
 
 
 def _table(rows: Sequence[Sequence[float]]) -> np.ndarray:

@@ -11,7 +11,7 @@ from caref.evidence.probe import chosen, probe
 from caref.models.packed import packed_part
 
 ATTRIBUTIONS = ["attention", "saliency", "input_x_gradient", "explanation_words", "human", "random"]
-MEASURES = ["calibration", "erasure", "alignment", "coupling", "skewness"]
+MEASURES = ["calibration", "erasure", "alignment", "coupling", "mention", "skewness"]
 ASKED = {"examples": 5, "attributions": ATTRIBUTIONS, "measures": MEASURES, "removal": "delete"}
 
 
@@ -28,7 +28,9 @@ SPLITS = [split_of(0, 7004), split_of(1, 3639)]
 
 
 def evidence_of(model, backbone, splits, asked=ASKED):
-    return probe(model, backbone, "esnli", splits, [written(split) for split in splits], asked, batch_size=4)
+    return probe(
+        model, backbone, "esnli", splits, [written(split) for split in splits], asked, batch_size=4, max_new_tokens=8
+    )
 
 
 @pytest.mark.parametrize("removal", ("delete", "mask"))
