@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from caref.data.batches import IGNORED, attended, pad
+from caref.data.batches import IGNORED, Encoded, attended, collate, pad
 from caref.data.prompts import SEPARATOR
 from caref.models.backbones import Backbone
 
@@ -52,23 +52,23 @@ def log_probabilities(
     model.eval()
     found = [[[0.0]] * len(questions) for questions in splits]
     width = max((len(asked.continuations) for questions in splits for asked in questions), default=0)
-    shares = not backbone.encoder_decoder and _shares_prompts(model, backbone, len(splits))
-    if not (shares or backbone.encoder_decoder):
+    if backbone.encoder_decoder:
+        read = _after_encoder
+    elif _shares_prompts(model, backbone, len(splits)):
+        read = _after_shared_prompts
+    else:
+        read = _after_whole_prompts
         batch_size = max(1, _UNSHARED // (width * len(splits)))
     for rows in side_by_side(splits, batch_size, length=lambda asked: len(asked.prompt)):
         asked = [splits[split][place] for split, place in rows]
-        prompts = [one.prompt for one in asked]
         # Every prompt has as many continuations as the one with the most: what fills it up is not looked at.
-        each = [(one.continuations + one.continuations[:1] * width)[:width] for one in asked]
-        flat = [continuation for continuations in each for continuation in continuations]
+        pairs = [
+            Encoded(one.prompt, continuation, 0)
+            for one in asked
+            for continuation in (one.continuations + one.continuations[:1] * width)[:width]
+        ]
         with backbone.autocast():
-            if backbone.encoder_decoder:
-                logits = _after_encoder(model, backbone, prompts, flat, width)
-            elif shares:
-                logits = _after_shared_prompts(model, backbone, prompts, flat, width)
-            else:
-                logits = _after_whole_prompts(model, backbone, prompts, flat, width)
-        summed = summed_log_p(logits, pad(flat, IGNORED).to(logits.device)).view(len(asked), width).tolist()
+            summed = read(model, backbone, pairs, width).view(len(asked), width).tolist()
         for (split, place), one, values in zip(rows, asked, summed, strict=True):
             found[split][place] = values[: len(one.continuations)]
     return found
@@ -103,55 +103,44 @@ def summed_log_p(logits: Tensor, labels: Tensor) -> Tensor:
     return chosen.masked_fill(labels == IGNORED, 0.0).sum(-1)
 
 
-def _after_encoder(model, backbone: Backbone, prompts, flat, width: int) -> Tensor:
-    """(B * width, T, V): the encoder reads every prompt once."""
+def _after_encoder(model, backbone: Backbone, pairs: Sequence[Encoded], width: int) -> Tensor:
+    """(pairs,) of an encoder-decoder, whose encoder reads every prompt once."""
     from transformers.modeling_outputs import BaseModelOutput
 
-    inputs = _on(backbone, attended(prompts, backbone.tokenizer.pad_token_id))
-    hidden = model.get_encoder()(**inputs).last_hidden_state.repeat_interleave(width, dim=0)
-    repeated = {name: tensor.repeat_interleave(width, dim=0) for name, tensor in inputs.items()}
-    read = decoder_inputs(backbone, flat)
-    return model(**repeated, encoder_outputs=BaseModelOutput(hidden), **read, use_cache=False).logits
+    batch = collate(pairs, backbone)
+    once = {name: batch.inputs[name][::width] for name in ("input_ids", "attention_mask")}
+    hidden = model.get_encoder()(**once).last_hidden_state.repeat_interleave(width, dim=0)
+    output = model(**batch.inputs, encoder_outputs=BaseModelOutput(hidden), use_cache=False)
+    return summed_log_p(output.logits, batch.labels)
 
 
-def decoder_inputs(backbone: Backbone, targets: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-    """What a decoder reads to write these."""
-    start = backbone.model.config.decoder_start_token_id
-    read = pad([(start, *target[:-1]) for target in targets], backbone.tokenizer.pad_token_id)
-    return _on(backbone, {"decoder_input_ids": read})
-
-
-def _after_shared_prompts(model, backbone: Backbone, prompts, flat, width: int) -> Tensor:
-    """(B * width, T, V): every prompt is read once, and its keys and values serve all its continuations."""
+def _after_shared_prompts(model, backbone: Backbone, pairs: Sequence[Encoded], width: int) -> Tensor:
+    """(pairs,) of a decoder-only model, which reads every prompt once: its keys and values serve all that follows."""
     pad_token = backbone.tokenizer.pad_token_id
-    inputs = attended(prompts, pad_token, left=True)
+    inputs = attended([pair.prompt for pair in pairs[::width]], pad_token, left=True)
     before = inputs["attention_mask"]
-    read = attended([continuation[:-1] for continuation in flat], pad_token)
+    read = attended([pair.target[:-1] for pair in pairs], pad_token)
     after = torch.cat([before.repeat_interleave(width, dim=0), read["attention_mask"]], dim=1)
     placed, last = [{}, {}], {}
     takes = inspect.signature(backbone.model.forward).parameters
     if "logits_to_keep" in takes:
         last["logits_to_keep"] = 1
     if "position_ids" in takes:
-        placed = [{"position_ids": (mask.cumsum(-1) - 1).clamp_min(0)} for mask in (before, after)]
-        placed[1]["position_ids"] = placed[1]["position_ids"][:, before.shape[1] :]
+        places = [(mask.cumsum(-1) - 1).clamp_min(0) for mask in (before, after)]
+        placed = [{"position_ids": places[0]}, {"position_ids": places[1][:, before.shape[1] :]}]
     first = model(**_on(backbone, inputs | placed[0]), **last, use_cache=True)
     cache = first.past_key_values
     cache.batch_repeat_interleave(width)
     read["attention_mask"] = after
     then = model(**_on(backbone, read | placed[1]), past_key_values=cache, use_cache=True)
-    return torch.cat([first.logits[:, -1:].repeat_interleave(width, dim=0), then.logits], dim=1)
+    logits = torch.cat([first.logits[:, -1:].repeat_interleave(width, dim=0), then.logits], dim=1)
+    return summed_log_p(logits, pad([pair.target for pair in pairs], IGNORED).to(logits.device))
 
 
-def _after_whole_prompts(model, backbone: Backbone, prompts, flat, width: int) -> Tensor:
-    """(B * width, T, V): every continuation is read after its own copy of the prompt, padded as in training."""
-    repeated = [prompt for prompt in prompts for _ in range(width)]
-    rows = [(*prompt, *continuation[:-1]) for prompt, continuation in zip(repeated, flat, strict=True)]
-    logits = model(**_on(backbone, attended(rows, backbone.tokenizer.pad_token_id)), use_cache=False).logits
-    begins = torch.tensor([len(prompt) - 1 for prompt in repeated])
-    places = begins.unsqueeze(1) + torch.arange(max(map(len, flat)))
-    places = places.clamp_max(logits.shape[1] - 1).to(logits.device)
-    return logits.gather(1, places.unsqueeze(-1).expand(*places.shape, logits.shape[-1]))
+def _after_whole_prompts(model, backbone: Backbone, pairs: Sequence[Encoded], width: int) -> Tensor:
+    """(pairs,) of a model that cannot share: every continuation after its own copy of the prompt, as in training."""
+    batch = collate(pairs, backbone)
+    return summed_log_p(model(**batch.inputs, use_cache=False).logits, batch.labels)
 
 
 def _shares_prompts(model, backbone: Backbone, splits: int) -> bool:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caref.data.batches import IGNORED, attended, pad
-from caref.evidence.choices import decoder_inputs, side_by_side, summed_log_p
+from caref.data.batches import IGNORED, Encoded, collate
+from caref.evidence.choices import side_by_side, summed_log_p
 from caref.evidence.reading import Question, Reading, summed_by_word
 
 
@@ -51,27 +51,17 @@ class Batch:
 
     def __init__(self, reading: Reading, questions: Sequence[Question], chosen: Sequence[int]):
         self._reading = reading
-        backbone, pad_token = reading.backbone, reading.backbone.tokenizer.pad_token_id
+        backbone = reading.backbone
+        self.tokenizer = backbone.tokenizer
         targets = [one.asked.continuations[label] for one, label in zip(questions, chosen, strict=True)]
-        prompts = [one.asked.prompt for one in questions]
-        if backbone.encoder_decoder:
-            read = attended(prompts, pad_token)
-            self._decoder = decoder_inputs(backbone, targets)
-            labels = pad(targets, IGNORED)
-        else:
-            read = attended(
-                [(*prompt, *target[:-1]) for prompt, target in zip(prompts, targets, strict=True)], pad_token
-            )
-            before = [(IGNORED,) * (len(prompt) - 1) for prompt in prompts]
-            labels = pad([(*none, *target) for none, target in zip(before, targets, strict=True)], IGNORED)
-        self.ids = read["input_ids"].to(backbone.device)
-        self.mask = read["attention_mask"].to(backbone.device)
-        self.labels = labels.to(backbone.device)
+        pairs = zip((one.asked.prompt for one in questions), targets, strict=True)
+        batch = collate([Encoded(prompt, target, 0) for prompt, target in pairs], backbone)
+        self.labels, self._inputs = batch.labels, batch.inputs
+        self.ids = self._inputs.pop("input_ids")
         rankable = torch.zeros(self.ids.shape, dtype=torch.bool)
         for row, one in enumerate(questions):
             rankable[row, [position for word in one.words for position in word.tokens]] = True
         self.rankable = rankable.to(backbone.device)
-        self.tokenizer = backbone.tokenizer
         self.embeddings = self.embedded(self.ids)
 
     @torch.no_grad()
@@ -88,11 +78,9 @@ class Batch:
     def read(self, embeddings: Tensor | None = None, **options):
         """The model's output on this batch; with other embeddings than its own, where they are given."""
         model, backbone = self._reading.model, self._reading.backbone
-        inputs = {"inputs_embeds": self.embeddings if embeddings is None else embeddings, "attention_mask": self.mask}
-        if backbone.encoder_decoder:
-            inputs |= self._decoder
+        embeddings = self.embeddings if embeddings is None else embeddings
         with backbone.autocast():
-            return model(**inputs, **options, use_cache=False)
+            return model(inputs_embeds=embeddings, **self._inputs, **options, use_cache=False)
 
     def log_p(self, embeddings: Tensor) -> Tensor:
         """(B,): log p of each choice, were these the embeddings of what is read."""

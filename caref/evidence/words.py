@@ -111,7 +111,7 @@ def mask_token(tokenizer) -> int:
 
 
 def without(
-    prompt: Sequence[int], words: Sequence[Word], removed: Collection[int], mask: int | None
+    prompt: Sequence[int], words: Sequence[Word], removed: Collection[int], mask: int | None = None
 ) -> tuple[int, ...]:
     """The prompt without some words.
 

@@ -35,7 +35,7 @@ def one_at_a_time(model, backbone, asked: Asked) -> list[float]:
     for continuation in asked.continuations:
         target = torch.tensor([continuation])
         if backbone.encoder_decoder:
-            start = backbone.model.config.decoder_start_token_id
+            (start,) = backbone.start
             read = torch.tensor([[start, *continuation[:-1]]])
             logits = model(input_ids=torch.tensor([asked.prompt]), decoder_input_ids=read).logits
         else:
