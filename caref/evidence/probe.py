@@ -1,12 +1,13 @@
 """The evidence of a pack of splits: what is asked of their models after they wrote, before their weights go."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 
 import numpy as np
 
 from caref.data.splits import Split
+from caref.evaluation.parse import Parsed
 from caref.evidence.measures import calibration
 from caref.evidence.reading import PREDICTED, Question, Reading, question
 from caref.models.backbones import Backbone
@@ -20,11 +21,18 @@ class Evidence:
         scores: by measure and score, `calibration.ece`; None where a score does not exist.
         reliability: bins of confidence, see `calibration.reliability`.
         rows: one an example: id, log-probabilities of the choices, the words and each attribution's scores of them.
+        run: on what it was computed, and how long that took.
     """
 
     scores: dict[str, float | None]
     reliability: list[Mapping]
     rows: list[Mapping]
+    run: Mapping = field(default_factory=dict)
+
+    def record(self, split: int, seed: int) -> dict:
+        """What the results folder keeps of it beside the rows."""
+        scores = {"scores": self.scores, "reliability": self.reliability}
+        return {"split": split, "seed": seed, "examples": len(self.rows), "run": dict(self.run), **scores}
 
 
 def chosen(split: Split, examples: int | None) -> list[int]:
@@ -40,7 +48,7 @@ def probe(
     backbone: Backbone,
     dataset: str,
     splits: Sequence[Split],
-    predictions: Sequence[Sequence[Mapping]],
+    written: Sequence[Sequence[Parsed]],
     asked: Mapping,
     batch_size: int,
     max_new_tokens: int,
@@ -49,14 +57,14 @@ def probe(
 
     Args:
         model: the trained models in one, as `caref.models.packed` makes it.
-        predictions: of each split, in the order of its evaluated examples: `answer` and `explanation` are read.
+        written: what each split's model wrote for its evaluated examples, in their order.
         asked: `examples`, `attributions`, `measures` and `removal`, as `caref.config.schema.Evidence` has them.
         batch_size: questions of a split at a time.
         max_new_tokens: where a generation is cut.
     """
     questions = [
-        [_question(dataset, split, place, backbone, written[place]) for place in chosen(split, asked["examples"])]
-        for split, written in zip(splits, predictions, strict=True)
+        [_question(dataset, split, place, backbone, own[place]) for place in chosen(split, asked["examples"])]
+        for split, own in zip(splits, written, strict=True)
     ]
     reading = Reading(
         model,
@@ -78,11 +86,11 @@ def probe(
     ]
 
 
-def _question(dataset: str, split: Split, place: int, backbone: Backbone, written: Mapping) -> Question:
+def _question(dataset: str, split: Split, place: int, backbone: Backbone, written: Parsed) -> Question:
     # What is drawn for an example depends on the split and on nothing else, as everything drawn for a split does.
     seed = split.seed * len(split.evaluation) + place
     example = split.evaluation[place]
-    return question(dataset, example, backbone, written["answer"], written["explanation"], seed)
+    return question(dataset, example, backbone, written.answer, written.explanation, seed)
 
 
 def _reliability(reading: Reading, split: int) -> list[Mapping]:

@@ -79,6 +79,8 @@ class Reading:
     max_new_tokens: int = 99
 
     def __post_init__(self):
+        if self.model is not None:
+            self.model.eval()
         self._kept: dict[tuple[str, str], list[list[np.ndarray]]] = {}
         # Of every split, by question and words removed.
         self._log_p: list[dict[tuple[int, frozenset[int]], np.ndarray]] = [{} for _ in self.splits]

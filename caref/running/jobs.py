@@ -4,7 +4,7 @@ Importing this module, planning a job and finding it finished load neither torch
 """
 
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,12 @@ from caref.config.validation import validate
 from caref.data import sampling, splits
 from caref.errors import SplitFailed, UserError
 from caref.models import contents
-from caref.results import store, tables
+from caref.results import evidence, store, tables
 from caref.results.samples import samples
 from caref.running import saving
 from caref.running.packs import Packs
 from caref.running.progress import Progress
-from caref.running.workbench import Workbench
+from caref.running.workbench import Again, Workbench
 from caref.tracking.tracker import Tracker, tracking
 
 
@@ -108,11 +108,11 @@ def run(job: DictConfig) -> dict[int, dict]:
     """
     planned = plan(job)
     records, failures = _found(planned)
-    unsaved = _unsaved(planned, records)
+    lacking = {index for index in records if _lacks(planned, index)}
     progress = Progress(planned.title, len(planned.indices), list(records.values()))
     for index, told in failures.items():
         progress.failed(index, told)
-    waiting = [index for index in planned.indices if index in unsaved or index not in records | failures]
+    waiting = [index for index in planned.indices if index in lacking or index not in records | failures]
     bench = Workbench(job, saved=planned.cell / "trained", content=planned.description["content"])
     if waiting:
         if planned.unknown:
@@ -121,6 +121,7 @@ def run(job: DictConfig) -> dict[int, dict]:
         for line in bench.left_out():
             progress.say(line)
         bench.check_lengths([planned.sampler(index) for index in waiting])
+        bench.try_evidence(planned.sampler(waiting[0]))
     packs = Packs(bench, progress.say)
     with tracking(job.tracker, planned.cell, planned.description) as tracker:
         tracker.earlier(records.values())
@@ -139,10 +140,10 @@ def run(job: DictConfig) -> dict[int, dict]:
                         continue
                     if record is None:
                         free.append(index)
-                    elif _unsaved(planned, [index]):
+                    elif _lacks(planned, index):
                         free.append(index)
                         again[index] = record
-                    elif index not in unsaved:
+                    elif index not in lacking:
                         records[index] = record
                         progress.finished(record, worked=False)
                         tracker.split(record)
@@ -163,17 +164,25 @@ def run(job: DictConfig) -> dict[int, dict]:
 
 
 def left(planned: Plan) -> list[int]:
-    """The splits that a run of this job would work on: without an intact record, or without what it is to save."""
+    """The splits that a run of this job would work on: without an intact record, or without what is asked beside it."""
     records, _ = _found(planned)
-    unsaved = _unsaved(planned, records)
-    return [index for index in planned.indices if index in unsaved or index not in records]
+    return [index for index in planned.indices if index not in records or _lacks(planned, index)]
 
 
-def _unsaved(planned: Plan, finished: Iterable[int]) -> set[int]:
-    """Finished splits whose trained part the job is to keep, and which has not been kept."""
-    if not planned.values["train"]["save"]:
-        return set()
-    return {index for index in finished if not saving.kept(planned.cell / "trained", index)}
+def _lacks(planned: Plan, index: int) -> bool:
+    """Whether a finished split has not kept its trained part, or the evidence, that the job is to keep of it."""
+    saves, asked = planned.values["train"]["save"], planned.values["evidence"]
+    if saves and not saving.kept(planned.cell / "trained", index):
+        return True
+    if not asked["measures"]:
+        return False
+    try:
+        return evidence.read_split(evidence.folder_of(planned.cell, asked), index) is None
+    except store.Damaged as damage:
+        print(f"{damage}; split {index} is asked again")
+        return True
+    except store.Unreadable as error:
+        raise UserError(str(error)) from None
 
 
 def settle(planned: Plan) -> None:
@@ -242,7 +251,7 @@ def _work(
     """Run these splits side by side and keep what they come to.
 
     Args:
-        again: the records of those of them that are finished, and trained again to keep their trained parts.
+        again: the records of those of them that are finished, and trained again for what they lack.
 
     Returns:
         Records and failures by split. Splits that are in neither are to be run again, in smaller packs: memory was
@@ -273,17 +282,25 @@ def _work(
         if isinstance(outcome, SplitFailed):
             told = str(outcome)
             failures[index] = _failed(planned, index, told, told, progress, finished=index in again)
-        elif outcome is None:
-            records[index] = again[index]
-            if bench.unsaved is None:
-                progress.say(f"split {index} trained again, as it is recorded, and its trained part kept")
+            continue
+        if outcome.evidence is not None:
+            asked, of_split = planned.values["evidence"], outcome.evidence
+            found = of_split.record(index, splits.SEEDS[index])
+        if isinstance(outcome, Again):
+            record = again[index]
+            kept = ["its trained part"] if planned.values["train"]["save"] and bench.unsaved is None else []
+            kept += ["its evidence"] if outcome.evidence is not None else []
+            if kept:
+                progress.say(f"split {index} trained again, as it is recorded, and {' and '.join(kept)} kept")
         else:
             of_data = planned.pool.record(index)
-            records[index] = store.write_split(
-                planned.cell, planned.description, outcome.record | of_data, outcome.predictions
-            )
-            progress.finished(records[index])
-            tracker.split(records[index], outcome.history)
+            record = store.write_split(planned.cell, planned.description, outcome.record | of_data, outcome.predictions)
+            progress.finished(record)
+            tracker.split(record, outcome.history)
+        if outcome.evidence is not None:
+            evidence.write_split(planned.cell, asked, found, of_split.rows)
+        if outcome.evidence is not None or not planned.values["evidence"]["measures"]:
+            records[index] = record  # else it is asked once more, without the split that failed beside it
     if bench.unsaved is not None:
         raise bench.unsaved
     return records, failures

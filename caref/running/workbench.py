@@ -5,7 +5,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from importlib import metadata
@@ -25,6 +25,7 @@ from caref.running import saving
 from caref.running.progress import Progress
 
 if TYPE_CHECKING:
+    from caref.evidence.probe import Evidence
     from caref.models.packed import PackedPart
 
 _VERSIONED = ("torch", "transformers", "peft", "tokenizers", "bert-score", "numpy")
@@ -38,6 +39,14 @@ class Outcome:
     record: dict
     predictions: list[Mapping]
     history: list[Mapping[str, float]]
+    evidence: "Evidence | None" = None
+
+
+@dataclass(frozen=True)
+class Again:
+    """What a finished split came to that was trained again: it wrote what is recorded of it."""
+
+    evidence: "Evidence | None" = None
 
 
 class Workbench:
@@ -166,14 +175,16 @@ class Workbench:
 
     def run(
         self, splits: Sequence[Split], progress: Progress, recorded: Mapping[int, Sequence[str]] = MappingProxyType({})
-    ) -> list[Outcome | SplitFailed | None]:
-        """Train and generate for these splits side by side, then score each.
+    ) -> list[Outcome | Again | SplitFailed]:
+        """Train and generate for these splits side by side, ask for evidence, then score each.
 
         Args:
-            recorded: by split, the generations of those that are finished and trained again to keep their parts.
+            recorded: by split, the generations of those that are finished, and trained again to keep their parts or
+                for evidence.
 
         Returns:
-            Of each what it came to; why it failed, where its loss was not finite; None for those finished before.
+            Of each what it came to, or why it failed, where its loss was not finite. Evidence is there of none where
+            one of them failed: what numbers its model holds would be in the others' way.
 
         Raises:
             UserError: before the training, where there is no room for what is to be kept.
@@ -220,6 +231,10 @@ class Workbench:
                     terms[place] = SplitFailed(told)
                 elif job.train.save and self.unsaved is None:
                     self._save(part, place, split)
+            evidence = [None] * len(splits)
+            if job.evidence.measures and not any(isinstance(one, SplitFailed) for one in terms):
+                progress.begin(f"split {named} evidence", 1)
+                evidence = self._evidence(part.model, splits, generations)
             counts = {
                 "train": len(train[0]),
                 "evaluated": len(evaluation[0]),
@@ -231,13 +246,48 @@ class Workbench:
         return [
             terms[place]
             if isinstance(terms[place], SplitFailed)
-            else None
+            else Again(evidence[place])
             if split.index in recorded
             else self._scored(
-                split, generations[place], terms[place], counts, shared, len(splits), [step[place] for step in history]
+                split,
+                generations[place],
+                terms[place],
+                counts,
+                shared,
+                len(splits),
+                [step[place] for step in history],
+                evidence[place],
             )
             for place, split in enumerate(splits)
         ]
+
+    def try_evidence(self, split: Split) -> None:
+        """Ask one example for whatever evidence the job asks for, untrained: what cannot be had is refused by now.
+
+        Raises:
+            UserError: naming the key of evidence.
+        """
+        from caref.models.packed import packed_part
+
+        if self.job.evidence.measures:
+            few = replace(split, evaluation=split.evaluation[:1])
+            with packed_part(self.backbone, self.job.peft, [split.seed], total_steps=1) as part:
+                self._evidence(part.model, [few], [["entailment because it is"]])
+
+    def _evidence(self, model, splits: Sequence[Split], generations: Sequence[Sequence[str]]) -> "list[Evidence]":
+        """Of each split, with what it took and on what."""
+        from caref.evaluation.parse import parse
+        from caref.evidence.probe import probe
+
+        began = time.monotonic()
+        parsed = [[parse(text) for text in texts] for texts in generations]
+        asked, batch_size = OmegaConf.to_container(self.job.evidence), self.job.evaluation.batch_size
+        found = probe(
+            *(model, self.backbone, self.job.dataset.name, splits, parsed, asked),
+            *(batch_size, self.job.evaluation.max_new_tokens),
+        )
+        seconds = {"evidence": (time.monotonic() - began) / len(splits)}
+        return [replace(one, run=self._provenance(seconds, len(splits))) for one in found]
 
     def _save(self, part: "PackedPart", place: int, split: Split) -> None:
         try:
@@ -276,6 +326,7 @@ class Workbench:
         seconds: Mapping[str, float],
         together: int,
         history: list[Mapping[str, float]],
+        evidence: "Evidence | None",
     ) -> Outcome:
         from caref.evaluation.scores import score
 
@@ -291,7 +342,7 @@ class Workbench:
             "counts": counts,
             "run": self._provenance(seconds, together),
         }
-        return Outcome(record, predictions, history)
+        return Outcome(record, predictions, history, evidence)
 
     def _provenance(self, seconds: Mapping[str, float], together: int) -> dict:
         import torch

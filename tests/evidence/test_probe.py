@@ -7,6 +7,7 @@ import torch
 
 from caref.data.demo import generate as demo
 from caref.data.splits import Split
+from caref.evaluation.parse import Parsed
 from caref.evidence.probe import chosen, probe
 from caref.models.packed import packed_part
 
@@ -20,8 +21,8 @@ def split_of(index: int, seed: int) -> Split:
     return Split(index, seed, tuple(examples[:2]), tuple(examples[10 * index : 10 * index + 8]))
 
 
-def written(split: Split) -> list[dict]:
-    return [{"answer": example.answer, "explanation": example.explanations[0]} for example in split.evaluation]
+def written(split: Split) -> list[Parsed]:
+    return [Parsed(example.answer, example.explanations[0], broken=False) for example in split.evaluation]
 
 
 SPLITS = [split_of(0, 7004), split_of(1, 3639)]

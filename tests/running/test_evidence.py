@@ -1,0 +1,176 @@
+"""Evidence with a job and added later: it changes no record, is asked once, and is never added to another model's."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from caref.errors import SplitFailed, UserError
+from caref.results import evidence, store
+from caref.running import jobs
+
+SMALL = (
+    "model=tiny_t5",
+    "source=demo",
+    "dataset.eval_size=6",
+    "dataset.train_size=6",
+    "train.epochs=1",
+    "train.precision=fp32",
+    "evaluation.max_new_tokens=6",
+)
+ASKED = ("evidence=full", "evidence.examples=4", "evidence.attributions=[saliency,human,random]")
+MAMBA = (
+    "model=tiny_llama",
+    "model.config.model_type=mamba",
+    *(f"~model.config.{key}" for key in ("max_position_embeddings", "num_attention_heads", "num_key_value_heads")),
+    "peft=base",
+)
+
+
+@pytest.fixture
+def run(composed, tmp_path):
+    """A function: run a small job of these overrides; its cell's folder, and the part `evidence` of its values."""
+
+    def run_job(*overrides: str, results: str = "results") -> tuple[Path, dict]:
+        job = composed(*SMALL, f"results_dir={tmp_path / results}", *overrides)
+        jobs.run(job)
+        planned = jobs.plan(job)
+        return planned.cell, planned.values["evidence"]
+
+    return run_job
+
+
+def of_cell(cell: Path) -> dict[str, bytes]:
+    """Records and predictions, byte for byte."""
+    return {
+        str(path.relative_to(cell)): path.read_bytes()
+        for part in ("splits", "predictions")
+        for path in (cell / part).iterdir()
+    }
+
+
+def of_evidence(cell: Path) -> dict[str, bytes]:
+    """All evidence, byte for byte, without what differs from run to run."""
+    (folder,) = (cell / "evidence").iterdir()
+    told = {path.name: path.read_bytes() for path in folder.glob("*.gz")}
+    for path in folder.glob("*.json"):
+        record = json.loads(path.read_text())
+        told[path.name] = json.dumps({key: record[key] for key in record if key not in ("run", "checksum")}).encode()
+    return told
+
+
+def material(cell: Path) -> dict[str, bytes]:
+    """`of_cell` without what differs from run to run."""
+    told = {name: content for name, content in of_cell(cell).items() if name.endswith(".gz")}
+    for path in (cell / "splits").iterdir():
+        record = json.loads(path.read_text())
+        told[path.name] = json.dumps({key: record[key] for key in record if key not in ("run", "checksum")}).encode()
+    return told
+
+
+def test_it_changes_neither_signature_nor_record_and_added_later_it_is_the_same(run):
+    plain, _ = run("splits=0:3", results="plain")
+    at_once, _ = run("splits=0:3", *ASKED, results="at_once")
+    assert plain.name == at_once.name
+    assert material(plain) == material(at_once) and not (plain / "evidence").exists()
+    before = of_cell(plain)
+    later, asked = run("splits=0:3", *ASKED, results="plain")
+    assert later == plain and of_cell(plain) == before
+    assert of_evidence(plain) == of_evidence(at_once)
+    assert sorted(evidence.of_cell(plain)[0].records) == [0, 1, 2]
+    assert {"calibration.ece", "erasure.saliency.tau", "alignment.saliency.f1", "mention.phi"} <= set(
+        evidence.read_split(evidence.folder_of(plain, asked), 0)["scores"]
+    )
+
+
+def test_a_packs_evidence_is_kept_split_by_split(run):
+    alone, _ = run("splits=0:3", *ASKED, "pack=1", results="alone")
+    packed, _ = run("splits=0:3", *ASKED, "pack=3", results="packed")
+    assert material(alone) == material(packed)
+    ours, theirs = (evidence.of_cell(cell)[0].records for cell in (alone, packed))
+    for split in range(3):
+        for name, value in ours[split]["scores"].items():
+            expected = None if value is None else pytest.approx(value, rel=1e-3, abs=1e-3)
+            assert theirs[split]["scores"][name] == expected, name
+
+
+def test_what_is_there_is_not_asked_again_and_what_is_gone_or_damaged_is(run, capsys):
+    cell, asked = run("splits=0:3", *ASKED)
+    folder = evidence.folder_of(cell, asked)
+    whole, times = of_evidence(cell), {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    run("splits=0:3", *ASKED)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == times
+    (folder / "000.json").unlink()  # killed between the rows and the scores
+    (folder / "001.jsonl.gz").write_bytes(b"cut")
+    capsys.readouterr()
+    run("splits=0:3", *ASKED)
+    assert "001.jsonl.gz" in capsys.readouterr().out
+    assert of_evidence(cell) == whole
+    assert (folder / "002.json").stat().st_mtime_ns == times[folder / "002.json"]
+
+
+def test_another_question_is_kept_beside_the_first(run):
+    cell, _ = run("splits=0", *ASKED)
+    run("splits=0", "evidence=quick")
+    found = {tuple(one.asked["measures"]): one for one in evidence.of_cell(cell)}
+    assert set(found) == {
+        ("calibration", "coupling"),
+        ("calibration", "coupling", "mention", "erasure", "alignment", "skewness"),
+    }
+
+
+def test_a_model_that_does_not_write_what_is_recorded_gets_nothing(run, composed, tmp_path):
+    cell, _ = run("splits=0:2")
+    record, predictions = store.read_record(cell, 1), store.read_predictions(cell, 1)
+    predictions[0]["generation"] += " of another machine"
+    store.write_split(cell, {}, record, predictions)
+    before = of_cell(cell)
+    with pytest.raises(SplitFailed, match="1 of 2 splits failed - split 1: "):
+        run("splits=0:2", *ASKED)
+    assert of_cell(cell) == before
+    assert sorted(evidence.of_cell(cell)[0].records) == [0] and store.read_cell(cell).failed == {}
+
+
+def test_the_rest_of_a_pack_gets_its_evidence_when_one_split_fails(run):
+    cell, _ = run("splits=0:3")
+    record, predictions = store.read_record(cell, 1), store.read_predictions(cell, 1)
+    predictions[0]["generation"] += " of another machine"
+    store.write_split(cell, {}, record, predictions)
+    with pytest.raises(SplitFailed, match="1 of 3 splits failed"):
+        run("splits=0:3", *ASKED, "pack=3")
+    assert sorted(evidence.of_cell(cell)[0].records) == [0, 2]
+
+
+def test_what_cannot_be_had_is_refused_before_any_training(run, tmp_path):
+    with pytest.raises(UserError, match="no attention that could be read"):
+        run(*MAMBA, "splits=0", "evidence=full")
+    assert not list(tmp_path.glob("results/*/splits/*"))
+    cell, _ = run(*MAMBA, "splits=0", *ASKED)
+    assert evidence.of_cell(cell)[0].records[0]["scores"]["erasure.saliency.flips"] is not None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (
+            ["evidence=quick", "evidence.measures=[calibratoin]"],
+            "there is no calibratoin; choose of alignment, calibration",
+        ),
+        (["evidence=full", "evidence.attributions=[shap]"], "there is no shap; choose of attention"),
+        (["evidence.attributions=[saliency]"], "no measure looks at them"),
+        (["evidence=full", "evidence.removal=hide"], "evidence.removal=hide: must be one of delete, mask"),
+        (["evidence=full", "evidence.examples=0"], "evidence.examples=0: must be at least 1"),
+    ],
+)
+def test_what_is_no_question_is_refused(composed, overrides, told):
+    with pytest.raises(UserError) as refusal:
+        jobs.plan(composed(*SMALL, *overrides))
+    assert told in str(refusal.value)
+
+
+def test_a_split_without_its_evidence_is_left_to_do(run, composed, tmp_path):
+    run("splits=0:2", *ASKED)
+    job = composed(*SMALL, f"results_dir={tmp_path / 'results'}", "splits=0:3", *ASKED)
+    assert jobs.left(jobs.plan(job)) == [2]
+    other = composed(*SMALL, f"results_dir={tmp_path / 'results'}", "splits=0:3", "evidence=quick")
+    assert jobs.left(jobs.plan(other)) == [0, 1, 2]
