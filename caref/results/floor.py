@@ -38,7 +38,7 @@ def _here(lines: list[Line]) -> str:
     for line in lines:
         if floor := line.summaries.get("floor"):
             scorer = line.cell.config["bertscore"]
-            model = f"{str(scorer['model']).removeprefix('wheel:').split('/')[0]}, layer {scorer['layer']}"
+            model = f"{str(scorer.get('model')).removeprefix('wheel:').split('/')[0]}, layer {scorer.get('layer')}"
             name = f"{line.dataset} (demo)" if "demo" in line.source else line.dataset
             floors.setdefault(model, {}).setdefault(name, []).append(floor.mean)
     if not floors:

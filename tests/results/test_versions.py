@@ -33,8 +33,11 @@ def test_a_record_of_each_version_is_intact_and_shown(version, tmp_path):
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A results folder with one cell of the last version."""
-    return Path(shutil.copytree(VERSIONS[-1], tmp_path / "results"))
+    """A results folder with one cell of the last version, and the scores that today's report explains."""
+    results = Path(shutil.copytree(VERSIONS[-1], tmp_path / "results"))
+    for split in (0, 1):
+        rewritten(results / SIGNATURE, split, lambda record: record["scores"].update(floor=60.0, similarity=60.0))
+    return results
 
 
 def rewritten(cell: Path, split: int, change) -> None:
