@@ -47,8 +47,8 @@ def room(module: str) -> str:
     return module.split(".")[1]
 
 
-def test_every_room_is_on_the_page_and_every_room_on_the_page_is_there():
-    assert set(FLOOR) == {room(module) for module in MODULES} - {"__init__"}
+def test_every_room_is_on_the_page():
+    assert {room(module) for module in MODULES} - {"__init__"} <= set(FLOOR)
 
 
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - {"caref.__init__"}))
