@@ -24,7 +24,7 @@ from hydra import compose, initialize_config_dir
 
 from caref import composition
 from caref.data.splits import Split
-from caref.running import jobs
+from caref.running import jobs, trials
 from caref.running.progress import Progress
 from caref.running.workbench import Workbench
 
@@ -113,7 +113,7 @@ def made_ready(asked: argparse.Namespace, defaults: dict, peft: str) -> tuple[Wo
         job = compose("config", line)
     planned = jobs.plan(job)
     bench = Workbench(job, saved=Path(os.devnull))
-    bench.set_up()
+    trials.set_up(bench)
     splits = [planned.sampler(index) for index in range(max(asked.splits, *asked.sizes))]
     bench.run(splits[:1], Progress("", 1, []))  # compiles what is to be compiled
     return bench, splits

@@ -18,7 +18,7 @@ from caref.errors import SplitFailed, UserError
 from caref.models import contents
 from caref.results import evidence, store, tables
 from caref.results.samples import samples
-from caref.running import saving
+from caref.running import saving, trials
 from caref.running.packs import Packs
 from caref.running.progress import Progress
 from caref.running.workbench import Again, Workbench
@@ -117,11 +117,11 @@ def run(job: DictConfig) -> dict[int, dict]:
     if waiting:
         if planned.unknown:
             raise UserError(planned.unknown)
-        bench.set_up(saves=len(waiting) if job.train.save else 0)
-        for line in bench.left_out():
+        trials.set_up(bench, saves=len(waiting) if job.train.save else 0)
+        for line in trials.left_out(bench):
             progress.say(line)
-        bench.check_lengths([planned.sampler(index) for index in waiting])
-        bench.try_evidence(planned.sampler(waiting[0]))
+        trials.check_lengths(bench, [planned.sampler(index) for index in waiting])
+        trials.try_evidence(bench, planned.sampler(waiting[0]))
     packs = Packs(bench, progress.say)
     with tracking(job.tracker, planned.cell, planned.description) as tracker:
         tracker.earlier(records.values())

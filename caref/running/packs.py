@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable
 
 from caref.data.splits import Split
+from caref.running import trials
 from caref.running.workbench import Workbench
 
 # Beyond these a batch keeps the device busy by itself (benchmarks/packed.py).
@@ -42,7 +43,7 @@ class Packs:
         # A CPU is busy with one split's batch: on the shape of Flan-T5-small packs were slower (docs/performance.md).
         if asked == 1 or (asked == "auto" and bench.device.type == "cpu"):
             return 1
-        reason = why_alone(bench.backbone, bench.job.peft) or bench.why_alone(sample)
+        reason = why_alone(bench.backbone, bench.job.peft) or trials.why_alone(bench, sample)
         if reason is not None:
             self._say(f"splits run one by one: {reason}")
             return 1
@@ -53,7 +54,7 @@ class Packs:
 
         device = self._bench.device
         try:
-            taken = memory.peak(lambda: self._bench.rehearse(sample), device)
+            taken = memory.peak(lambda: trials.rehearse(self._bench, sample), device)
         except Exception as error:
             if memory.short(error):
                 return 1

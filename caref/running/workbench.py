@@ -1,13 +1,13 @@
-"""Everything one job loads once, and the work on a few of its splits at a time: train, generate, score."""
+"""The work on a few of a job's splits at a time: train, generate, ask for evidence, score."""
 
 import math
 import platform
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache, cached_property
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from statistics import fmean
@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from caref.data.examples import Example
-from caref.data.prompts import text
 from caref.data.splits import Split
 from caref.errors import SplitFailed, UserError
-from caref.models import contents
 from caref.running import saving
+from caref.running.loaded import Loaded
 from caref.running.progress import Progress
 
 if TYPE_CHECKING:
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from caref.models.packed import PackedPart
 
 _VERSIONED = ("torch", "transformers", "peft", "tokenizers", "bert-score", "numpy")
-_REHEARSED = 8  # tokens that a rehearsal writes
 
 
 @dataclass(frozen=True)
@@ -49,129 +46,19 @@ class Again:
     evidence: "Evidence | None" = None
 
 
-class Workbench:
-    """What is loaded once for all the splits of a job, when the first of them needs it.
+class Workbench(Loaded):
+    """What a job works with on a few of its splits at a time.
 
     Args:
         job: the composed, valid configuration.
         saved: the folder that trained parts go to, where the job asks for that.
-        content: marks of what its models are, see `caref.models.contents`: hub ids are read at these commits. Without
-            them, at their newest.
+        content: see `Loaded`.
     """
 
     def __init__(self, job: DictConfig, saved: Path, content: Mapping[str, str | None] | None = None):
-        self.job, self._saved, self._content = job, saved, content or {}
+        super().__init__(job, content)
+        self.saved = saved
         self.unsaved: UserError | None = None  # why a trained part could not be kept
-        self._encoded: dict[int, tuple[Example, object]] = {}
-
-    @cached_property
-    def device(self):
-        import torch
-
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-    @cached_property
-    def dtype(self):
-        from caref import training
-
-        return training.precision(self.job.train.precision, self.device)
-
-    @cached_property
-    def scorer(self):
-        from caref.evaluation.bertscore import Scorer
-
-        wanted = self.job.bertscore
-        settings = {"scorer": wanted, "content": self._content.get("bertscore")}
-        commit = self._commit("bertscore")
-        return _kept(
-            "scorer", settings, lambda: Scorer(wanted.model, wanted.layer, device=self.device, revision=commit)
-        )
-
-    @cached_property
-    def backbone(self):
-        from caref.models import backbones
-
-        commit = self._commit("model")
-        model = OmegaConf.merge(self.job.model, {"revision": commit}) if commit else self.job.model
-        wanted = {"model": model, "content": dict(self._content), "dtype": str(self.dtype)}
-        return _kept("backbone", wanted, lambda: backbones.load(model, device=self.device, dtype=self.dtype))
-
-    @cached_property
-    def objective(self):
-        from caref.objectives import objective
-
-        return objective.build(self.job.reg)
-
-    def set_up(self, saves: int = 0) -> None:
-        """Load everything and put the trained part on once, so that what cannot be is refused before any split.
-
-        Args:
-            saves: how many splits' trained parts are to be kept.
-
-        Raises:
-            UserError: where the scorer, the model or what is to be trained of it cannot be had, or there is no room
-                for what is to be kept.
-        """
-        from caref.evaluation import encoders
-
-        commit = self._commit("bertscore")
-        encoders.check(self.job.bertscore.model, self.job.bertscore.layer, commit)  # before torch is imported
-
-        from huggingface_hub.utils import disable_progress_bars
-        from transformers.utils import logging
-
-        from caref import training
-        from caref.models.trained import trained_part
-        from caref.running import lengths
-
-        logging.disable_progress_bar()  # a job's own lines say how far it is
-        disable_progress_bars()
-        _ = self.objective, self.scorer
-        total = training.steps(self.job.dataset.train_size, self.job.train.batch_size, self.job.train.epochs)
-        with trained_part(self.backbone, self.job.peft, seed=0, total_steps=total) as part:
-            saving.check_room(self._saved, saves, part.counts.trainable)
-            if self.job.peft.method == "prefix":
-                lengths.check_prefix(part, self.backbone, f"peft ({self.job.peft.name})")
-
-    def _commit(self, what: str) -> str | None:
-        return contents.commit(self._content.get(what) or "")
-
-    def left_out(self) -> list[str]:
-        """Lines that say what of the model is not trained though one might think so."""
-        from caref.models import method, reach
-
-        chosen = method.build(self.job.peft)
-        lines = [reach.told(self.backbone.model)]
-        if isinstance(chosen, method.Adapter):
-            lines.append(chosen.left_out(self.backbone.model))
-        return [line for line in lines if line]
-
-    def check_lengths(self, splits: Sequence[Split]) -> None:
-        """Refuse examples that are longer than the model's positions.
-
-        Raises:
-            UserError: naming the example and the key.
-        """
-        from caref.running import lengths
-
-        if lengths.limits(self.backbone):
-            train = [one for split in splits for one in self.tokens(split.train)]
-            asked = [one for split in splits for one in self.tokens(split.evaluation)]
-            written = self.job.evaluation.max_new_tokens
-            lengths.check(self.backbone, train, asked, written, prefix=self.job.peft.get("tokens", 0))
-
-    def tokens(self, examples: Sequence[Example]) -> list:
-        """The examples in tokens, each tokenised once however many splits draw it."""
-        from caref.data.batches import encode
-
-        tokens = []
-        for example in examples:
-            if id(example) not in self._encoded:  # of one that is kept beside its tokens, and so has its id for good
-                written = text(self.job.dataset.name, example)
-                encoded = encode(written, self.backbone.tokenizer, self.backbone.encoder_decoder)
-                self._encoded[id(example)] = example, encoded
-            tokens.append(self._encoded[id(example)][1])
-        return tokens
 
     def run(
         self, splits: Sequence[Split], progress: Progress, recorded: Mapping[int, Sequence[str]] = MappingProxyType({})
@@ -207,7 +94,7 @@ class Workbench:
 
         with packed_part(backbone, job.peft, seeds, total) as part:
             if job.train.save:  # others fill the disk meanwhile
-                saving.check_room(self._saved, len(splits), part.counts.trainable)
+                saving.check_room(self.saved, len(splits), part.counts.trainable)
             began = time.monotonic()
             progress.begin(f"split {named} train", total)
             terms = training.fit(part, backbone, self.objective, train, job.train, seeds, on_step=told)
@@ -234,7 +121,7 @@ class Workbench:
             evidence = [None] * len(splits)
             if job.evidence.measures and not any(isinstance(one, SplitFailed) for one in terms):
                 progress.begin(f"split {named} evidence", 1)
-                evidence = self._evidence(part.model, splits, generations)
+                evidence = self.evidence(part.model, splits, generations)
             counts = {
                 "train": len(train[0]),
                 "evaluated": len(evaluation[0]),
@@ -261,20 +148,7 @@ class Workbench:
             for place, split in enumerate(splits)
         ]
 
-    def try_evidence(self, split: Split) -> None:
-        """Ask one example for whatever evidence the job asks for, untrained: what cannot be had is refused by now.
-
-        Raises:
-            UserError: naming the key of evidence.
-        """
-        from caref.models.packed import packed_part
-
-        if self.job.evidence.measures:
-            few = replace(split, evaluation=split.evaluation[:1])
-            with packed_part(self.backbone, self.job.peft, [split.seed], total_steps=1) as part:
-                self._evidence(part.model, [few], [["entailment because it is"]])
-
-    def _evidence(self, model, splits: Sequence[Split], generations: Sequence[Sequence[str]]) -> "list[Evidence]":
+    def evidence(self, model, splits: Sequence[Split], generations: Sequence[Sequence[str]]) -> "list[Evidence]":
         """Of each split, with what it took and on what."""
         from caref.evaluation.parse import parse
         from caref.evidence.probe import probe
@@ -291,31 +165,9 @@ class Workbench:
 
     def _save(self, part: "PackedPart", place: int, split: Split) -> None:
         try:
-            saving.keep(self._saved, split.index, lambda folder: part.save(folder, place))
+            saving.keep(self.saved, split.index, lambda folder: part.save(folder, place))
         except UserError as error:  # the records of these splits are worth having; then the job stops
             self.unsaved = error
-
-    def rehearse(self, split: Split) -> None:
-        """One step of training on the split's longest examples and the first words of its longest generations."""
-        from caref import training
-        from caref.evaluation.generate import generate
-        from caref.models.packed import packed_part
-
-        job = self.job
-        train = sorted(self.tokens(split.train), key=lambda example: -len(example.prompt) - len(example.target))
-        evaluation = sorted(self.tokens(split.evaluation), key=lambda example: -len(example.prompt))
-        settings = OmegaConf.merge(job.train, {"epochs": 1})
-        with packed_part(self.backbone, job.peft, [split.seed], total_steps=1) as part:
-            training.fit(part, self.backbone, self.objective, [train[: job.train.batch_size]], settings, [split.seed])
-            few = min(_REHEARSED, job.evaluation.max_new_tokens)
-            longest = evaluation[: job.evaluation.batch_size]
-            generate(part.model, self.backbone, longest, job.evaluation.batch_size, few)
-
-    def why_alone(self, split: Split) -> str | None:
-        """Why splits of this job cannot be trained side by side, found on one of them; None where they can."""
-        from caref.running import company
-
-        return company.why_alone(self.backbone, self.job.peft, self.objective, self.tokens(split.train), split.seed)
 
     def _scored(
         self,
@@ -375,18 +227,6 @@ def _unlike(recorded: Sequence[str], generations: Sequence[str]) -> str | None:
 @cache
 def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in _VERSIONED} | {"python": platform.python_version()}
-
-
-_loaded: dict[str, tuple[dict, object]] = {}
-
-
-def _kept(what: str, settings: Mapping, load: Callable[[], object]) -> object:
-    """What the job before loaded in this process, where it asked for the same, as a sweep's cells do; else loaded."""
-    wanted = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
-    if what not in _loaded or _loaded[what][0] != wanted:
-        _loaded.pop(what, None)  # first, since there may be no room for two
-        _loaded[what] = wanted, load()
-    return _loaded[what][1]
 
 
 def _rounded(value: float) -> float:

@@ -1,0 +1,91 @@
+"""What one job loads once for all its splits, when the first of them needs it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+from omegaconf import DictConfig, OmegaConf
+
+from caref.data.examples import Example
+from caref.data.prompts import text
+from caref.models import contents
+
+
+class Loaded:
+    """Device, model, scorer, objective and tokens of a job.
+
+    Args:
+        job: the composed, valid configuration.
+        content: marks of what its models are, see `caref.models.contents`: hub ids are read at these commits. Without
+            them, at their newest.
+    """
+
+    def __init__(self, job: DictConfig, content: Mapping[str, str | None] | None = None):
+        self.job, self._content = job, content or {}
+        self._encoded: dict[int, tuple[Example, object]] = {}
+
+    @cached_property
+    def device(self):
+        import torch
+
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    @cached_property
+    def dtype(self):
+        from caref import training
+
+        return training.precision(self.job.train.precision, self.device)
+
+    @cached_property
+    def scorer(self):
+        from caref.evaluation.bertscore import Scorer
+
+        wanted = self.job.bertscore
+        settings = {"scorer": wanted, "content": self._content.get("bertscore")}
+        commit = self.commit("bertscore")
+        return _kept(
+            "scorer", settings, lambda: Scorer(wanted.model, wanted.layer, device=self.device, revision=commit)
+        )
+
+    @cached_property
+    def backbone(self):
+        from caref.models import backbones
+
+        commit = self.commit("model")
+        model = OmegaConf.merge(self.job.model, {"revision": commit}) if commit else self.job.model
+        wanted = {"model": model, "content": dict(self._content), "dtype": str(self.dtype)}
+        return _kept("backbone", wanted, lambda: backbones.load(model, device=self.device, dtype=self.dtype))
+
+    @cached_property
+    def objective(self):
+        from caref.objectives import objective
+
+        return objective.build(self.job.reg)
+
+    def commit(self, what: str) -> str | None:
+        """Of a part of the job that is a model: the hub's commit, None where it comes from elsewhere."""
+        return contents.commit(self._content.get(what) or "")
+
+    def tokens(self, examples: Sequence[Example]) -> list:
+        """The examples in tokens, each tokenised once however many splits draw it."""
+        from caref.data.batches import encode
+
+        tokens = []
+        for example in examples:
+            if id(example) not in self._encoded:  # of one that is kept beside its tokens, and so has its id for good
+                written = text(self.job.dataset.name, example)
+                encoded = encode(written, self.backbone.tokenizer, self.backbone.encoder_decoder)
+                self._encoded[id(example)] = example, encoded
+            tokens.append(self._encoded[id(example)][1])
+        return tokens
+
+
+_loaded: dict[str, tuple[dict, object]] = {}
+
+
+def _kept(what: str, settings: Mapping, load: Callable[[], object]) -> object:
+    """What the job before loaded in this process, where it asked for the same, as a sweep's cells do; else loaded."""
+    wanted = OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
+    if what not in _loaded or _loaded[what][0] != wanted:
+        _loaded.pop(what, None)  # first, since there may be no room for two
+        _loaded[what] = wanted, load()
+    return _loaded[what][1]

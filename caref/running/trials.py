@@ -1,0 +1,109 @@
+"""What a job tries before it works on any split: what cannot be is refused, what does not go together is found."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from omegaconf import OmegaConf
+
+from caref.data.prompts import SEPARATOR
+from caref.data.splits import Split
+from caref.running import saving
+from caref.running.workbench import Workbench
+
+_WRITTEN = 8  # tokens that a rehearsal writes
+
+
+def set_up(bench: Workbench, saves: int = 0) -> None:
+    """Load everything and put the trained part on once, so that what cannot be is refused before any split.
+
+    Args:
+        saves: how many splits' trained parts are to be kept.
+
+    Raises:
+        UserError: where the scorer, the model or what is to be trained of it cannot be had, or there is no room
+            for what is to be kept.
+    """
+    from caref.evaluation import encoders
+
+    commit = bench.commit("bertscore")
+    encoders.check(bench.job.bertscore.model, bench.job.bertscore.layer, commit)  # before torch is imported
+
+    from huggingface_hub.utils import disable_progress_bars
+    from transformers.utils import logging
+
+    from caref import training
+    from caref.models.trained import trained_part
+    from caref.running import lengths
+
+    logging.disable_progress_bar()  # a job's own lines say how far it is
+    disable_progress_bars()
+    _ = bench.objective, bench.scorer
+    total = training.steps(bench.job.dataset.train_size, bench.job.train.batch_size, bench.job.train.epochs)
+    with trained_part(bench.backbone, bench.job.peft, seed=0, total_steps=total) as part:
+        saving.check_room(bench.saved, saves, part.counts.trainable)
+        if bench.job.peft.method == "prefix":
+            lengths.check_prefix(part, bench.backbone, f"peft ({bench.job.peft.name})")
+
+
+def left_out(bench: Workbench) -> list[str]:
+    """Lines that say what of the model is not trained though one might think so."""
+    from caref.models import method, reach
+
+    chosen = method.build(bench.job.peft)
+    lines = [reach.told(bench.backbone.model)]
+    if isinstance(chosen, method.Adapter):
+        lines.append(chosen.left_out(bench.backbone.model))
+    return [line for line in lines if line]
+
+
+def check_lengths(bench: Workbench, splits: Sequence[Split]) -> None:
+    """Refuse examples that are longer than the model's positions.
+
+    Raises:
+        UserError: naming the example and the key.
+    """
+    from caref.running import lengths
+
+    if lengths.limits(bench.backbone):
+        train = [one for split in splits for one in bench.tokens(split.train)]
+        asked = [one for split in splits for one in bench.tokens(split.evaluation)]
+        written = bench.job.evaluation.max_new_tokens
+        lengths.check(bench.backbone, train, asked, written, prefix=bench.job.peft.get("tokens", 0))
+
+
+def try_evidence(bench: Workbench, split: Split) -> None:
+    """Ask one example for whatever evidence the job asks for, untrained: what cannot be had is refused by now.
+
+    Raises:
+        UserError: naming the key of evidence.
+    """
+    from caref.models.packed import packed_part
+
+    if bench.job.evidence.measures:
+        few = replace(split, evaluation=split.evaluation[:1])
+        with packed_part(bench.backbone, bench.job.peft, [split.seed], total_steps=1) as part:
+            bench.evidence(part.model, [few], [[split.evaluation[0].answer + SEPARATOR + "it is"]])
+
+
+def rehearse(bench: Workbench, split: Split) -> None:
+    """One step of training on the split's longest examples and the first words of its longest generations."""
+    from caref import training
+    from caref.evaluation.generate import generate
+    from caref.models.packed import packed_part
+
+    job = bench.job
+    train = sorted(bench.tokens(split.train), key=lambda example: -len(example.prompt) - len(example.target))
+    evaluation = sorted(bench.tokens(split.evaluation), key=lambda example: -len(example.prompt))
+    settings = OmegaConf.merge(job.train, {"epochs": 1})
+    with packed_part(bench.backbone, job.peft, [split.seed], total_steps=1) as part:
+        training.fit(part, bench.backbone, bench.objective, [train[: job.train.batch_size]], settings, [split.seed])
+        few = min(_WRITTEN, job.evaluation.max_new_tokens)
+        longest = evaluation[: job.evaluation.batch_size]
+        generate(part.model, bench.backbone, longest, job.evaluation.batch_size, few)
+
+
+def why_alone(bench: Workbench, split: Split) -> str | None:
+    """Why splits of this job cannot be trained side by side, found on one of them; None where they can."""
+    from caref.running import company
+
+    return company.why_alone(bench.backbone, bench.job.peft, bench.objective, bench.tokens(split.train), split.seed)
