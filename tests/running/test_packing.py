@@ -114,9 +114,9 @@ def test_an_error_of_one_split_costs_the_others_nothing(run, capsys, monkeypatch
 
     work = Workbench.run
 
-    def noting(self, splits, progress):
+    def noting(self, splits, progress, *recorded):
         sampled.update({split.seed: split.evaluation for split in splits})
-        return work(self, splits, progress)
+        return work(self, splits, progress, *recorded)
 
     monkeypatch.setattr(Workbench, "run", noting)
     sampled[unlucky] = None
