@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from caref.results.labels import dataset_label, distinguishing, peft_label, reg_label, settings
 from caref.results.measures import MEASURES
 from caref.results.paper import DATASETS
+from caref.results.published import SOURCE, model_label
 from caref.results.store import Cell
 from caref.results.summary import (
     Summary,
@@ -35,12 +36,17 @@ class Line:
     refused: str | None
     warnings: list[str]
 
+    @property
+    def published(self) -> bool:
+        """Whether these are others' scores."""
+        return self.source == SOURCE
+
 
 def lines(cells: Iterable[Cell]) -> list[Line]:
     """The cells grouped by model, then dataset (in the paper's order), peft and reg."""
     by_model: dict[str, list[Cell]] = {}
     for cell in cells:
-        by_model.setdefault(cell.config["model"]["name"], []).append(cell)
+        by_model.setdefault(model_label(cell), []).append(cell)
     return [line for model in sorted(by_model) for line in _of_model(by_model[model])]
 
 
@@ -72,7 +78,7 @@ def _line(cell: Cell, differing: str) -> Line:
     found = {} if refused else {metric: summarise(scores(cell.records, metric).values()) for metric in MEASURES}
     return Line(
         cell=cell,
-        model=cell.config["model"]["name"],
+        model=model_label(cell),
         dataset=dataset_label(cell.config["dataset"]["name"]),
         peft=peft_label(cell.config["peft"]),
         reg=reg_label(cell.config["reg"]),

@@ -228,9 +228,12 @@ def _rectangle(*place: Any, **look: Any) -> Any:
 def comparison(lines: Sequence[Line]) -> Figure | str:
     """Accuracy and nBERT of each cell side by side, mean ± standard deviation; only of as many as a page shows well."""
     shown = [line for line in lines if {"accuracy", "nbert"} <= line.summaries.keys()]
+    ours = [line for line in shown if not line.published]
+    if ours and len(shown) > _FEW:  # published cells are many, and must not keep ours from being drawn
+        shown = ours
     if not 0 < len(shown) <= _FEW:
         return f"Cells side by side: drawn for 1 to {_FEW} cells with accuracy and nBERT, here are {len(shown)}"
-    several = len({line.model for line in shown}) > 1
+    several = len({line.model for line in shown}) > 1 or any(line.published for line in shown)
     names = [
         " · ".join(
             filter(None, [line.model if several else "", line.dataset, line.peft, line.reg.strip("–"), line.settings])

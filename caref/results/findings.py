@@ -2,7 +2,17 @@
 
 from dataclasses import dataclass
 
-from caref.results import claims, figures, paired_figure, paper, significance, with_without
+from caref.results import (
+    beside_published,
+    claims,
+    figures,
+    paired_figure,
+    paper,
+    published_figure,
+    significance,
+    with_without,
+)
+from caref.results.beside_published import Beside
 from caref.results.claims import Verdict
 from caref.results.drawing import Figure
 from caref.results.every_cell import Line, lines
@@ -33,10 +43,20 @@ class Findings:
     lines: list[Line]  # every cell
     pairs: list[Pair]  # with against without the regulariser
     drawn_pairs: list[Figure]  # of the first of them
+    beside: list[Beside]  # ours and what others have published
+
+    @property
+    def ours(self) -> list[Line]:
+        return [line for line in self.lines if not line.published]
+
+    @property
+    def published(self) -> list[Line]:
+        return [line for line in self.lines if line.published]
 
     @property
     def records(self) -> int:
-        return sum(line.n for line in self.lines)
+        """Finished splits of our own."""
+        return sum(line.n for line in self.ours)
 
     @property
     def demo(self) -> bool:
@@ -88,7 +108,9 @@ def gather(cells: list[Cell]) -> Findings:
     across = [figures.nbert_over_alpha_and_beta(found), figures.comparison(found)]
     pairs = with_without.pairs(found)
     drawn_pairs = [paired_figure.with_against_without(pair, n) for n, pair in enumerate(pairs[:MOST_SHOWN], start=1)]
-    return Findings(setups, claims.printed(), across, found, pairs, drawn_pairs)
+    beside = beside_published.beside(found)
+    across += published_figure.drawn(beside)
+    return Findings(setups, claims.printed(), across, found, pairs, drawn_pairs, beside)
 
 
 def standing(table: Table) -> str:

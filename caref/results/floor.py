@@ -42,13 +42,14 @@ def _here(lines: list[Line]) -> str:
             name = f"{line.dataset} (demo)" if "demo" in line.source else line.dataset
             floors.setdefault(model, {}).setdefault(name, []).append(floor.mean)
     if not floors:
-        return "No record here holds the floor: they were made before it was kept."
+        return "No record here holds the floor: they were made before it was kept, or elsewhere."
     told = "; ".join(
         f"with {model}: " + ", ".join(f"{_span(values, 3)} on {name}" for name, values in sorted(of.items()))
         for model, of in sorted(floors.items())
     )
     on = [line for line in lines if marked(line)]
-    count = f"{len(on)} of {sum('similarity' in line.summaries for line in lines)} cells"
+    told_of = sum({"similarity", "floor"} <= line.summaries.keys() for line in lines)
+    count = f"{len(on)} of {told_of} cells"
     marks = f"{count} have a similarity within {NEAR} of it: as far as nBERT can tell, they explain nothing"
     return f'What "unk" scores against the gold explanations evaluated here, {told}. {marks}.'
 

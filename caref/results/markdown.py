@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from caref.results import floor, paper
+from caref.results import beside_published, floor, paper
 from caref.results.claims import Verdict, p_value, sentence
 from caref.results.every_cell import Line
 from caref.results.findings import DEMO_BANNER, Findings, standing
@@ -21,7 +21,8 @@ def document(findings: Findings) -> str:
     blocks = ["# Report"]
     if findings.demo:
         blocks.append(f"> **{DEMO_BANNER}**")
-    blocks.append(f"{len(findings.lines):,} cells, {findings.records:,} finished splits.")
+    beside = f" Beside them {len(findings.published):,} published cells, not ours." if findings.published else ""
+    blocks.append(f"{len(findings.ours):,} cells, {findings.records:,} finished splits.{beside}")
     blocks += ["## With against without the regulariser", *_pairs(findings)]
     cells = ["## Every cell", *_every_cell(findings.lines, findings.only_demo)]
     if not findings.table1_first:
@@ -36,6 +37,8 @@ def document(findings: Findings) -> str:
     blocks += ["## The floor of nBERT", _bullets(floor.explained(findings.lines))]
     blocks += ["## Claims of the paper", *_claims(findings)]
     blocks += ["## Tests", *_tests(findings)]
+    if findings.published:
+        blocks += [f"## {beside_published.TITLE}", *_published(findings)]
     blocks += ["## Figures", *_figures(findings)]
     if findings.table1_first:
         blocks += cells
@@ -175,14 +178,22 @@ def _tests(findings: Findings) -> list[str]:
         "Wilcoxon signed-rank p (Pratt's rule for equal splits), corrected by Holm within each question; r is the "
         f"matched-pairs rank-biserial correlation. Fewer than {LEAST_SPLITS} common splits are not tested."
     ]
-    head = ["", "against", "", "on", "n", "difference", "95% interval", "p", "p (Holm)", "r", "equal"]
     for setup in findings.setups:
         for family, question in paper.SECTIONS.items():
             asked = [one for one in setup.comparisons if one.family == family]
             if asked:
                 title = f"### {family}, {question}: {setup.table.title}"
-                blocks += [title, _grid(head, map(_comparison, asked), left=4)]
+                blocks += [title, _grid(_COMPARISON, map(_comparison, asked), left=4)]
     return blocks if len(blocks) > 1 else [*blocks, "No two rows have a split in common yet."]
+
+
+_COMPARISON = ["", "against", "", "on", "n", "difference", "95% interval", "p", "p (Holm)", "r", "equal"]
+
+
+def _published(findings: Findings) -> list[str]:
+    told = _bullets(beside_published.explained(findings.lines))
+    asked = [one for pair in findings.beside for one in pair.comparisons.values()]
+    return [told, _grid(_COMPARISON, map(_comparison, asked), left=4)] if asked else [told]
 
 
 def _comparison(one: Comparison) -> list[str]:
@@ -226,5 +237,5 @@ def _cell_line(line: Line, measures: Mapping[str, Measure], only_demo: bool) -> 
     if line.refused:
         figures[0] = "refused"
     name = f"{line.dataset} (demo)" if "demo" in line.source and not only_demo else line.dataset
-    share = f"{line.trainable_percent:.2f}" if line.trainable_percent is not None else ""
+    share = f"{line.trainable_percent:.2f}" if line.trainable_percent is not None else _UNKNOWN
     return [name, line.peft, line.reg, line.settings, share, str(line.n), *figures, f"`{line.cell.signature}`"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from caref.results import floor, page_cells, page_pairs, page_tables, paper
+from caref.results import beside_published, floor, page_cells, page_pairs, page_tables, paper
 from caref.results.claims import AGREES, CONTRADICTS, NOT_ENOUGH, SUPPORTED, UNCLEAR, Verdict, sentence
 from caref.results.drawing import Figure
 from caref.results.findings import DEMO_BANNER, Findings
@@ -24,11 +24,13 @@ _SECTIONS = {
     "figures": "Figures",
     "floor": "The floor of nBERT",
     "tests": "Tests",
+    "published": beside_published.TITLE,
     "cells": "Every cell",
     "method": "Method",
 }
 
-_LINKS = {"pairs": "With and without", "floor": "Floor"}  # shorter, where every section stands in one line
+# Shorter, where every section stands in one line.
+_LINKS = {"pairs": "With and without", "floor": "Floor", "published": "Published"}
 
 
 def document(findings: Findings, results_dir: Path) -> str:
@@ -45,10 +47,11 @@ def document(findings: Findings, results_dir: Path) -> str:
         "figures": _figures(findings),
         "floor": _list(floor.explained(findings.lines)),
         "tests": page_tables.tests(findings),
+        "published": _list(beside_published.explained(findings.lines)) + page_tables.published(findings),
         "cells": page_cells.section(findings),
         "method": _method(findings),
     }
-    order = list(_SECTIONS)
+    order = [name for name in _SECTIONS if name != "published" or findings.published]
     if not findings.table1_first:  # the cells that are there before the places that are empty
         order.remove("cells")
         order.insert(order.index("table1"), "cells")
@@ -77,14 +80,17 @@ _DIALOG = (
 
 
 def _header(findings: Findings) -> str:
-    models = sorted({line.model for line in findings.lines})
-    datasets = list(dict.fromkeys(line.dataset for line in findings.lines))
+    lines = findings.ours or findings.lines
+    models = sorted({line.model for line in lines})
+    datasets = list(dict.fromkeys(line.dataset for line in lines))
     facts = {
-        "cells": f"{len(findings.lines):,}",
+        "cells": f"{len(findings.ours):,}",
         "finished splits": f"{findings.records:,}",
         "datasets" if len(datasets) > 1 else "dataset": escape(", ".join(datasets)),
         "models" if len(models) > 1 else "model": escape(", ".join(models[:3]) + (" …" if len(models) > 3 else "")),
     }
+    if findings.published:
+        facts["published cells, not ours"] = f"{len(findings.published):,}"
     if findings.setups:
         table = findings.setups[0].table
         places = len({row.name for row in paper.rows()}) * len(paper.DATASETS)

@@ -56,7 +56,7 @@ def _told(findings: Findings) -> dict[str, list[str]]:
 
 
 def _line(line: Line, texts: list[str], measures: Mapping[str, Measure], leading: set[tuple[str, str]]) -> str:
-    share = f"{line.trainable_percent:.2f}" if line.trainable_percent is not None else ""
+    share = f"{line.trainable_percent:.2f}" if line.trainable_percent is not None else "–"
     figures = [
         _figure(line, metric, measure, (line.cell.signature, metric) in leading) for metric, measure in measures.items()
     ]

@@ -40,7 +40,7 @@ def _behind(line: Line, folder: Path, count: int) -> dict:
         for metric, by_split in found.items()
     }
     first = min(records, default=None)
-    predictions = None if first is None else _first_predictions(folder, first, count)
+    predictions = None if first is None or line.published else _first_predictions(folder, first, count)
     return {
         "title": " · ".join(filter(None, [line.model, line.dataset, line.peft, line.reg, line.settings])),
         "source": line.source,

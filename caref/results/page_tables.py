@@ -111,22 +111,35 @@ def _figure(found: Summary, column: str, table: Table, row: paper.Row, metric: s
 
 def tests(findings: Findings) -> str:
     """The paired tests, one fold-out a question."""
-    heads = ["", "against", "", "on", "n", "difference", "95% interval", "p", "p, Holm", "r", "equal"]
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     blocks = []
     for setup in findings.setups:
         for family, question in paper.SECTIONS.items():
             asked = [one for one in setup.comparisons if one.family == family]
             if asked:
-                found = sum((one.difference.p_holm or 1) < LEVEL for one in asked)
-                blocks.append(
-                    f"<details><summary><b>{family}</b> {escape(question)}, {escape(setup.table.title)}: "
-                    f"{found} of {len(asked)} differences significant</summary>"
-                    f'<div class="scroll"><table class="list"><thead><tr>{head}</tr></thead><tbody>'
-                    + "".join(map(_comparison, asked))
-                    + "</tbody></table></div></details>"
-                )
+                title = f"<b>{family}</b> {escape(question)}, {escape(setup.table.title)}"
+                blocks.append(_folded(title, asked))
     return "".join(blocks) or "<p>No two rows have a split in common yet.</p>"
+
+
+def published(findings: Findings) -> str:
+    """Ours against what others have published, a fold-out a dataset."""
+    by_dataset: dict[str, list[Comparison]] = {}
+    for pair in findings.beside:
+        by_dataset.setdefault(pair.ours.dataset, []).extend(pair.comparisons.values())
+    return "".join(_folded(f"<b>{escape(dataset)}</b>", asked) for dataset, asked in by_dataset.items())
+
+
+def _folded(title: str, asked: list[Comparison]) -> str:
+    """A fold-out with a table of comparisons; `title` is HTML."""
+    heads = ["", "against", "", "on", "n", "difference", "95% interval", "p", "p, Holm", "r", "equal"]
+    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    found = sum(one.difference.p_holm is not None and one.difference.p_holm < LEVEL for one in asked)
+    return (
+        f"<details><summary>{title}: {found} of {len(asked)} differences significant</summary>"
+        f'<div class="scroll"><table class="list"><thead><tr>{head}</tr></thead><tbody>'
+        + "".join(map(_comparison, asked))
+        + "</tbody></table></div></details>"
+    )
 
 
 def _comparison(one: Comparison) -> str:

@@ -127,17 +127,24 @@ def why_not_comparable(config: Mapping, source: str) -> str | None:
 
     Another model, random weights, made-up data or another BERTScore model measure something else.
     """
-    model, scorer = config["model"], config["bertscore"]
+    model = config["model"]
     if source == "demo":
         return "the data is the project's own demo data, not the paper's datasets"
     if model.get("path") is None:
         return f"{model['name']} has random weights; the paper's model is Flan-T5-large"
     if not _is(str(model["path"]), "flan-t5-large"):
         return f"the model is {model['name']}; the paper's is Flan-T5-large"
-    if not _is(str(scorer.get("model")), "roberta-large") or scorer.get("layer") != 17:
-        used = f"{scorer.get('model')}, layer {scorer.get('layer')}"
+    if used := other_scorer(config):
         return f"nBERT is by {used}; the paper's is by roberta-large, layer 17"
     return None
+
+
+def other_scorer(config: Mapping) -> str | None:
+    """The BERTScore model of a cell where it is not FEB's, which is roberta-large, layer 17; None where it is."""
+    scorer = config["bertscore"]
+    if _is(str(scorer.get("model")), "roberta-large") and scorer.get("layer") == 17:
+        return None
+    return f"{scorer.get('model')}, layer {scorer.get('layer')}"
 
 
 def _is(place: str, name: str) -> bool:

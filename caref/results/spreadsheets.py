@@ -91,11 +91,13 @@ _TESTS = [
 
 
 def _tests(findings: Findings) -> Iterable[list[object]]:
-    for setup in findings.setups:
-        for one in setup.comparisons:
+    asked = [(setup.table.title, setup.comparisons) for setup in findings.setups]
+    asked += [("", list(pair.comparisons.values())) for pair in findings.beside]
+    for title, comparisons in asked:
+        for one in comparisons:
             found = one.difference
             yield [
-                *(setup.table.title, one.family, one.left, one.right, one.metric, one.column),
+                *(title, one.family, one.left, one.right, one.metric, one.column),
                 *(found.n, found.mean, found.low, found.high, found.p, found.p_holm, found.effect, found.equal),
             ]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from caref.results import paper
 from caref.results.labels import distinguishing, settings
+from caref.results.published import is_published
 from caref.results.store import Cell
 from caref.results.summary import Summary, on_floor, refusal, scores, source, summarise, trainable_percent
 
@@ -80,7 +81,9 @@ def tables(cells: list[Cell]) -> list[Table]:
     """
     setups: dict[str, list[Cell]] = {}
     for cell in cells:
-        if cell.records and paper.row_name(cell.config) and cell.config["dataset"]["name"] in paper.DATASETS:
+        if not cell.records or is_published(cell):
+            continue
+        if paper.row_name(cell.config) and cell.config["dataset"]["name"] in paper.DATASETS:
             setups.setdefault(_setup(cell), []).append(cell)
     built = [(_order(table), key, table) for key, group in setups.items() for table in _tables_of(group)]
     ordered = [table for _, _, table in sorted(built, key=lambda one: one[:2])]

@@ -80,7 +80,7 @@ def pairs(lines: Iterable[Line]) -> list[Pair]:
     """Every regularised cell beside the one without, in the order of the lines; none that share no split."""
     by_rest: dict[str, list[Line]] = {}
     for line in lines:
-        if not line.refused:
+        if not line.refused and not line.published:
             by_rest.setdefault(_rest(line), []).append(line)
     found = [
         (without, line)

@@ -95,7 +95,8 @@ function open(signature) {
     body.append(all, make("h3", "Predictions"));
     const where = `${signature}/predictions/${String(cell.from).padStart(3, "0")}.jsonl.gz`;
     if (cell.predictions === null) {
-      body.append(make("p", `The predictions of split ${cell.from} are missing or cannot be read (${where}).`, "facts"));
+      const lacking = cell.source === "published" ? "Published are the scores alone." : null;
+      body.append(make("p", lacking ?? `The predictions of split ${cell.from} are missing or cannot be read (${where}).`, "facts"));
     } else {
       const of = cell.evaluated ? ` of ${cell.evaluated}` : "";
       body.append(make("p", `The first ${cell.predictions.length}${of} of split ${cell.from}, in its order; all are in ${where}.`, "facts"));
