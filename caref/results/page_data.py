@@ -1,12 +1,13 @@
 """What the HTML page holds behind each cell: every split's scores, and the first predictions of one split."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from caref.results import store
 from caref.results.every_cell import Line
 from caref.results.measures import MEASURES, PAIRS, held
+from caref.results.published import SOURCE
 from caref.results.summary import ranges, scores
 
 # Predictions held in the page in all. About a kilobyte each, so the page stays below some ten megabytes.
@@ -44,7 +45,7 @@ def _behind(line: Line, folder: Path, count: int) -> dict:
     return {
         "title": " · ".join(filter(None, [line.model, line.dataset, line.peft, line.reg, line.settings])),
         "source": line.source,
-        "fingerprint": next((str(record.get("fingerprint", ""))[:12] for record in records.values()), ""),
+        "fingerprint": next((_data(record) for record in records.values()), ""),
         "splits": sorted(records),
         "seeds": [records[split].get("seed") for split in sorted(records)],
         "scores": columns,
@@ -54,6 +55,13 @@ def _behind(line: Line, folder: Path, count: int) -> dict:
         "predictions": predictions,
         "evaluated": None if first is None else records[first].get("counts", {}).get("evaluated"),
     }
+
+
+def _data(record: Mapping) -> str:
+    """Which data a record rests on; of a published one, whose it is and where it stands."""
+    if origin := record.get(SOURCE):
+        return f"{origin.get('by')}, {origin.get('file')}"
+    return str(record.get("fingerprint", ""))[:12]
 
 
 def _first_predictions(folder: Path, split: int, count: int) -> list[dict] | None:

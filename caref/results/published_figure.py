@@ -30,7 +30,7 @@ def ours_against_theirs(pair: Beside, number: int = 1) -> Figure:
     name = f"published-{number}"
     metrics = [metric for metric in paper.METRICS if metric in pair.comparisons]
     with drawing.style(name):
-        plot, panels = drawing.canvas(3.1 * len(metrics), 3.5, panels=len(metrics), squeeze=False)
+        plot, panels = drawing.canvas(3.1 * len(metrics), 3.4, panels=len(metrics), squeeze=False)
         for metric, axes in zip(metrics, panels[0], strict=True):
             points, measure = pair.splits(metric), MEASURES[metric]
             low, high = min(map(min, points)), max(map(max, points))
@@ -38,10 +38,11 @@ def ours_against_theirs(pair: Beside, number: int = 1) -> Figure:
             bounds = (low - room, high + room)
             axes.plot(bounds, bounds, color=FAINT, lw=1.2)
             axes.plot(*zip(*points, strict=True), "o", color=SERIES[0], ms=3.5, alpha=0.6)
-            axes.set(xlim=bounds, ylim=bounds, xlabel=f"theirs (published), {measure.label}", ylabel="ours")
+            axes.set(xlim=bounds, ylim=bounds, xlabel=f"theirs (published), {measure.label}")
             axes.set_box_aspect(1)
             change = measure.change(pair.comparisons[metric].difference.mean)
             axes.set_title(f"{measure.label}  {change}", fontsize=11, color=INK)
+        panels[0][0].set_ylabel("ours")
         caption = (
             f"{pair.ours.dataset}: ours, {label(pair.ours)}, against {label(pair.theirs)}, whose mean nBERT is the "
             "highest of the published cells. A point is a seed that both have; above the line ours is higher. The "

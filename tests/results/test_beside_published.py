@@ -46,6 +46,7 @@ def theirs():
             "seed": seed,
             "scores": {"accuracy": accuracy, "nbert": 0.9 * accuracy},
             "source": "published",
+            "published": {"by": "Somebody (2024)", "file": "one/results_all.csv"},
             "fingerprint": "unknown",
             "counts": {},
             "run": {"seconds": {}, "versions": {}},
@@ -120,6 +121,7 @@ def test_published_is_written_wherever_the_cell_is_shown(ours, theirs, written):
     for line in (*text.splitlines(), *html.splitlines()):
         assert "t5-large" not in line.replace("flan-t5-large", "").replace("t5-large (published)", "")
     assert '"title":"t5-large (published)' in html and '"predictions":null' in html
+    assert '"fingerprint":"Somebody (2024), one/results_all.csv"' in html
     tests = [line for line in spreadsheets.files(found)["tests.csv"].splitlines() if ",published," in line]
     assert len(tests) == 2 and all("t5-large (published)" in line for line in tests)
     drawn = {figure.name: figure for figure in found.figures()}
