@@ -1,0 +1,28 @@
+"""`make run` asks the project's question in small: two cells that differ in the regulariser alone, on three splits."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_quickstart_plans_with_and_without_the_regulariser(command, tmp_path):
+    done = command("run.py", "-m", "+experiments=quickstart", "dry_run=true", f"results_dir={tmp_path}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    cells = [line.split(None, 4) for line in done.stdout.splitlines() if "SmolLM2-135M" in line]
+    assert [(done_, left) for _, done_, left, *_ in cells] == [("0", "3"), ("0", "3")]
+    assert [cell[-1].split(", ", 3)[:3] for cell in cells] == [["SmolLM2-135M", "CoS-E", "LoRA r=4 α=8"]] * 2
+    assert [cell[-1].split(", ", 3)[3].partition(" α")[0] for cell in cells] == ["no regulariser", "SCED"]
+
+
+@pytest.mark.long
+def test_one_split_of_the_quickstart_is_learnt(command, tmp_path):
+    """Chance is a third of the 72 evaluated questions."""
+    line = ("-m", "+experiments=quickstart", "reg=none", "splits=0", "results_dir=results")
+    done = command("run.py", *line, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    from caref.results import store
+
+    (cell,) = store.cells(tmp_path / "results")
+    assert cell.records[0]["scores"]["accuracy"] > 40
