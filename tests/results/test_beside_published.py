@@ -99,8 +99,10 @@ def test_other_datasets_are_not_compared(ours, theirs):
 
 def test_nothing_of_ours_changes_where_published_cells_lie_beside(ours, theirs, written):
     own = [ours(row, dataset) for row in ("AQ", "CAREF-AQ", "BASE") for dataset in ("esnli", "ecqa", "comve", "cos_e")]
-    # As hostile as can be: the very configuration of a row of Table 1, and of one side of a pair.
-    theirs.config = {**ours("CAREF-BASE").config, "model": own[0].config["model"], "published": {"by": "Somebody"}}
+    # As hostile as can be: the very configuration and data of an empty place of Table 1 and of one side of a pair.
+    theirs.config = ours("CAREF-BASE").config
+    for record in theirs.records.values():
+        record["fingerprint"] = theirs.config["fingerprint"]
     alone, beside = findings.gather(own), findings.gather([*own, theirs])
     assert spreadsheets.files(alone)["table1.csv"] == spreadsheets.files(beside)["table1.csv"]
     assert latex.document(alone) == latex.document(beside)
