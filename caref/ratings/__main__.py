@@ -51,6 +51,36 @@ def sample(arguments: argparse.Namespace) -> None:
     print(f"for the raters: {out}/rater-N.html (or rater-N.csv), one each; nobody who rates may see {out}/key.csv")
 
 
+def agree(arguments: argparse.Namespace) -> None:
+    """Print what the ratings say, and keep it: judgement.json for the report, ratings.csv, figure 1c.
+
+    Raises:
+        UserError: where sheets or key cannot be what was handed out.
+    """
+    from caref.ratings import answers, feb, judging, telling
+    from caref.results import store
+
+    if arguments.format == "feb":
+        if arguments.key:
+            raise UserError("--key: FEB's files have none; leave it out with --format feb")
+        found = feb.collect(arguments.sheets)
+        out = arguments.out
+    else:
+        key = arguments.key or arguments.sheets[0].parent / "key.csv"
+        found = answers.collect(arguments.sheets, key)
+        out = arguments.out or key.parent / "agreement"
+    if out:
+        store.check_writable(out)
+    judgement = judging.judge(found)
+    print(telling.text(judgement))
+    if out:
+        for name, content in telling.files(judgement, found).items():
+            store.write_atomically(out / name, content)
+            print(out / name)
+    if arguments.wandb:
+        telling.track(judgement, out or Path(), arguments.wandb, arguments.project, arguments.entity)
+
+
 def _listed(text: str | None) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()] if text else []
 
@@ -70,6 +100,15 @@ def main() -> None:
     drawing.add_argument("--no-gold", dest="gold", action="store_false", help="leave out the gold explanations")
     drawing.add_argument("--no-checks", dest="checks", action="store_false", help="leave out the attention checks")
     drawing.set_defaults(run=sample)
+    judging = commands.add_parser("agree", help="what the sheets that came back say")
+    judging.add_argument("sheets", type=Path, nargs="+", help="the raters' csv; a key among them is passed over")
+    judging.add_argument("--key", type=Path, help="the key (default: key.csv beside the first sheet)")
+    judging.add_argument("--format", choices=["sheets", "feb"], default="sheets", help="feb: FEB's published ratings")
+    judging.add_argument("--out", type=Path, help="folder for what is found (default: agreement beside the key)")
+    judging.add_argument("--wandb", choices=["offline", "online"], help="tell W&B too")
+    judging.add_argument("--project", default="caref", help="of W&B (default: caref)")
+    judging.add_argument("--entity", help="of W&B")
+    judging.set_defaults(run=agree)
     arguments = parser.parse_args()
     with reported():
         arguments.run(arguments)

@@ -28,7 +28,7 @@ def job_table(records: Mapping[int, Mapping]) -> str:
             body.append([measure.named, measure.text(summary.mean), f"± {measure.text(summary.std)}", str(summary.n)])
         elif measure.where:
             body.append([measure.named, _NOTHING, _NOTHING, "0"])
-    return _aligned([["", "mean", "std", "splits"], *body])
+    return aligned([["", "mean", "std", "splits"], *body])
 
 
 def sweep_table(cells: Sequence[Cell], wanted: Mapping[str, int] | int = 60) -> str:
@@ -60,7 +60,7 @@ def sweep_table(cells: Sequence[Cell], wanted: Mapping[str, int] | int = 60) -> 
         for note in ([f"refused, {line.refused}"] if line.refused else []) + line.warnings
     ]
     demo = ["Demo data: made by the project, not the paper's datasets."] if any(_demo(line) for line in found) else []
-    return "\n".join([_aligned([head, *body]), *notes, *demo])
+    return "\n".join([aligned([head, *body]), *notes, *demo])
 
 
 def _demo(line: Line) -> bool:
@@ -84,7 +84,7 @@ def spread(summary: Summary | None) -> str:
     return f"{summary.mean:.2f} ± {summary.std:.2f}" if summary else _NOTHING
 
 
-def _aligned(rows: list[list[str]]) -> str:
+def aligned(rows: list[list[str]]) -> str:
     """Rows in columns, a rule under the head; columns of figures to the right, words to the left."""
     columns = list(zip(*rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
