@@ -107,9 +107,14 @@ def interval(
 
 
 def correlation(automatic, rated) -> float | None:
-    """Spearman's rho; None where one side does not vary."""
+    """Spearman's rho; None where one side does not vary.
+
+    Means of thirds are rounded first: yes, no, no and three times weak no are one rank, whatever binary makes of
+    their sums.
+    """
     from scipy.stats import spearmanr
 
+    automatic, rated = ([round(value, 9) for value in side] for side in (automatic, rated))
     if len(set(automatic)) < 2 or len(set(rated)) < 2:
         return None
     return float(spearmanr(automatic, rated).statistic)

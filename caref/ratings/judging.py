@@ -162,7 +162,9 @@ def _mixed(left: Sequence[Judged], right: Sequence[Judged], answers: Answers):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a variance at 0 is on the edge of its range: fine for the difference
         try:
-            fit = MixedLM.from_formula("score ~ left", data, groups=[1] * len(data), vc_formula=blocks).fit()
+            fit = MixedLM.from_formula("score ~ left", data, groups=[1] * len(data), vc_formula=blocks).fit(
+                method=["lbfgs", "powell"]
+            )
         except (ValueError, ArithmeticError) as error:  # numpy's LinAlgError is a ValueError
             return None, None, None, f"not fitted: {error}"
     figures = [float(of["left"]) for of in (fit.params, fit.bse, fit.pvalues)]
