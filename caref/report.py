@@ -1,6 +1,6 @@
 """The report of a results folder: tables, tests, claims and figures.
 
-    python -m caref.report RESULTS [--out DIR]
+    python -m caref.report RESULTS [--out DIR] [--ratings DIR]
 
 Writes report.html (one self-contained page), report.md, table1.tex, table1.csv, tests.csv, cells.csv and the
 figures as PNG and PDF into DIR, RESULTS/report unless said otherwise. The same records give the same bytes.
@@ -14,8 +14,11 @@ from caref.errors import UserError, reported
 from caref.results import store
 
 
-def write(results_dir: Path, out: Path) -> list[Path]:
+def write(results_dir: Path, out: Path, ratings: Path | None = None) -> list[Path]:
     """Write the whole report; returns what was written, the page first.
+
+    Args:
+        ratings: what `caref.ratings agree` wrote; RESULTS/ratings/agreement where that is there.
 
     Raises:
         UserError: where the folder is missing or holds no cell, or `out` cannot be written.
@@ -25,9 +28,11 @@ def write(results_dir: Path, out: Path) -> list[Path]:
         raise UserError(f"{results_dir}: holds no results; a run writes them there with results_dir={results_dir}")
     store.check_writable(out)
     # Only now, so that a mistyped folder is answered at once.
-    from caref.results import findings, latex, markdown, page, spreadsheets
+    from caref.results import findings, judgement, latex, markdown, page, spreadsheets
 
-    found = findings.gather(cells)
+    usual = results_dir / "ratings" / "agreement" / "judgement.json"
+    kept = ratings / "judgement.json" if ratings else usual if usual.exists() else None
+    found = findings.gather(cells, judgement.read(kept) if kept else None)
     texts = {
         "report.html": page.document(found, results_dir),
         "report.md": markdown.document(found),
@@ -48,10 +53,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m caref.report", description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, help="a results folder, as run.py writes it")
     parser.add_argument("--out", type=Path, help="folder for the report (default: RESULTS/report)")
+    parser.add_argument("--ratings", type=Path, help="what agree wrote (default: RESULTS/ratings/agreement, if there)")
     arguments = parser.parse_args()
     gc.disable()  # a short process that keeps what it reads: looking for garbage in 40,000 records finds none
     with reported():
-        paths = write(arguments.results, arguments.out or arguments.results / "report")
+        paths = write(arguments.results, arguments.out or arguments.results / "report", arguments.ratings)
     print("\n".join(map(str, paths)))
 
 

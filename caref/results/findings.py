@@ -6,6 +6,7 @@ from caref.results import (
     beside_published,
     claims,
     figures,
+    human_scores,
     paired_figure,
     paper,
     published_figure,
@@ -16,6 +17,7 @@ from caref.results.beside_published import Beside
 from caref.results.claims import Verdict
 from caref.results.drawing import Figure
 from caref.results.every_cell import Line, lines
+from caref.results.judgement import Judgement
 from caref.results.significance import Comparison
 from caref.results.store import Cell
 from caref.results.table1 import Table, tables
@@ -44,6 +46,7 @@ class Findings:
     pairs: list[Pair]  # with against without the regulariser
     drawn_pairs: list[Figure]  # of the first of them
     beside: list[Beside]  # ours and what others have published
+    judgement: Judgement | None = None  # what people said, where they were asked
 
     @property
     def ours(self) -> list[Line]:
@@ -90,8 +93,8 @@ class Findings:
         ]
 
 
-def gather(cells: list[Cell]) -> Findings:
-    """Tables, tests, claims and figures of a results folder's cells."""
+def gather(cells: list[Cell], judgement: Judgement | None = None) -> Findings:
+    """Tables, tests, claims and figures of a results folder's cells, and what people judged of them."""
     setups = []
     for number, table in enumerate(tables(cells), start=1):
         drawn = figures.of_table(table, suffix="" if number == 1 else f"-{number}")
@@ -110,7 +113,9 @@ def gather(cells: list[Cell]) -> Findings:
     drawn_pairs = [paired_figure.with_against_without(pair, n) for n, pair in enumerate(pairs[:MOST_SHOWN], start=1)]
     beside = beside_published.beside(found)
     across += published_figure.drawn(beside)
-    return Findings(setups, claims.printed(), across, found, pairs, drawn_pairs, beside)
+    if judgement:
+        across.insert(0, human_scores.figure(judgement))
+    return Findings(setups, claims.printed(), across, found, pairs, drawn_pairs, beside, judgement)
 
 
 def standing(table: Table) -> str:

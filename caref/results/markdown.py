@@ -6,6 +6,7 @@ from caref.results import beside_published, floor, paper
 from caref.results.claims import Verdict, p_value, sentence
 from caref.results.every_cell import Line
 from caref.results.findings import DEMO_BANNER, Findings, standing
+from caref.results.judgement import Judgement, grids
 from caref.results.measures import MEASURES, TABLE1, Measure, held, shown
 from caref.results.significance import LEAST_SPLITS, Comparison
 from caref.results.summary import Summary
@@ -40,6 +41,8 @@ def document(findings: Findings) -> str:
     if findings.published:
         blocks += [f"## {beside_published.TITLE}", *_published(findings)]
     blocks += ["## Figures", *_figures(findings)]
+    if findings.judgement:
+        blocks += ["## Human judgement", *_judgement(findings.judgement)]
     if findings.table1_first:
         blocks += cells
     if notes := findings.notes():
@@ -214,6 +217,13 @@ def _figures(findings: Findings) -> list[str]:
     ]
     lacking = findings.not_drawn()
     return [*drawn, _bullets(f"Not drawn. {line}." for line in lacking)] if lacking else drawn
+
+
+def _judgement(judgement: Judgement) -> list[str]:
+    blocks = [f"> **{DEMO_BANNER}**"] if judgement.demo else []
+    for grid in grids(judgement):
+        blocks += [f"### {grid.title}", grid.note, _grid(grid.head, grid.body, grid.left)]
+    return [*blocks, _bullets(judgement.notes)] if judgement.notes else blocks
 
 
 def _every_cell(lines: list[Line], only_demo: bool) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from caref.results import beside_published, floor, page_cells, page_pairs, page_tables, paper
+from caref.results import beside_published, floor, page_cells, page_pairs, page_people, page_tables, paper
 from caref.results.claims import AGREES, CONTRADICTS, NOT_ENOUGH, SUPPORTED, UNCLEAR, Verdict, sentence
 from caref.results.drawing import Figure
 from caref.results.findings import DEMO_BANNER, Findings
@@ -25,6 +25,7 @@ _SECTIONS = {
     "floor": "The floor of nBERT",
     "tests": "Tests",
     "published": beside_published.TITLE,
+    "people": "Human judgement",
     "cells": "Every cell",
     "method": "Method",
 }
@@ -48,10 +49,12 @@ def document(findings: Findings, results_dir: Path) -> str:
         "floor": _list(floor.explained(findings.lines)),
         "tests": page_tables.tests(findings),
         "published": _list(beside_published.explained(findings.lines)) + page_tables.published(findings),
+        "people": page_people.section(findings.judgement) if findings.judgement else "",
         "cells": page_cells.section(findings),
         "method": _method(findings),
     }
-    order = [name for name in _SECTIONS if name != "published" or findings.published]
+    absent = {name for name, there in (("published", findings.published), ("people", findings.judgement)) if not there}
+    order = [name for name in _SECTIONS if name not in absent]
     if not findings.table1_first:  # the cells that are there before the places that are empty
         order.remove("cells")
         order.insert(order.index("table1"), "cells")

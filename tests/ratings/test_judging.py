@@ -161,3 +161,28 @@ def test_wandb_holds_what_was_found(tmp_path):
     assert float(summary["e-SNLI/A/mean"]) == found.scores[0].mean
     assert float(summary["agreement/e-SNLI/alpha"]) == found.agreement[0].alpha
     assert float(summary["e-SNLI/A - B/mean"]) == pytest.approx(found.contrasts[0].mean)
+
+
+def test_the_report_has_a_section_and_figure_1c(make_cell, command, tmp_path):
+    make_cell("x")
+    tables = {"A <b>": draw(1), "B": draw(2), "gold": draw(3)}
+    folder = tmp_path / "results" / "ratings" / "agreement"
+    folder.mkdir(parents=True)
+    found = judge(answers(tables, {"A <b>": range(30), "B": range(30)}, demo=True))
+    (folder / "judgement.json").write_bytes(judgement.to_json(found))
+    done = command("-m", "caref.report", str(tmp_path / "results"))
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "results" / "report"
+    assert (out / "figure1c.png").is_file()
+    page, text = ((out / name).read_text() for name in ("report.html", "report.md"))
+    mean = f"{found.scores[0].mean:.3f}"
+    assert 'id="people"' in page and mean in page and "A &lt;b&gt;" in page and "A <b>" not in page
+    assert "## Human judgement" in text and mean in text and "Krippendorff" in text
+    moved = folder.rename(tmp_path / "elsewhere")
+    done = command("-m", "caref.report", str(tmp_path / "results"), "--out", str(tmp_path / "no"))
+    assert 'id="people"' not in (tmp_path / "no" / "report.html").read_text()
+    line = ("-m", "caref.report", str(tmp_path / "results"), "--out", str(tmp_path / "no"), "--ratings")
+    assert command(*line, str(moved)).returncode == 0
+    assert 'id="people"' in (tmp_path / "no" / "report.html").read_text()
+    refused = command(*line, str(tmp_path))
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "judgement.json" in refused.stderr

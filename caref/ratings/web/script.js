@@ -105,11 +105,11 @@
       label.append(input, make("span", reason));
       return label;
     }));
-    byId("why").returnValue = "";
     byId("why").showModal();
   }
-  byId("why").addEventListener("close", () => {
-    if (byId("why").returnValue !== "skip") return;
+  // on submit, not on close, which comes later: a key pressed in between would answer the screen that is skipped
+  byId("why").addEventListener("submit", (event) => {
+    if (event.submitter.value !== "skip") return;
     const reason = document.querySelector("#reasons input:checked").value;
     const words = byId("words").value.trim().replace(/\s+/g, " ");
     state.done.push({ item: next().item, skipped: words ? `${reason}: ${words}` : reason });
