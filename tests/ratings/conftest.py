@@ -56,7 +56,7 @@ def make_cell(composed, tmp_path) -> Callable[..., str]:
         root: Path = tmp_path / "results",
     ) -> str:
         job = composed("model=tiny_t5", "source=demo", "bertscore=minilm", f"dataset={dataset}", *overrides)
-        description = described(schema.plain(job), "f" * 64)
+        description = described(schema.plain(job), "f" * 64, {})
         name = signature(description)
         examples = sources.load(dataset, "validation", "demo", None).examples
         for split in splits:
