@@ -1,55 +1,49 @@
 """The one entry point: Hydra composes a job from conf/, caref.running.jobs runs it."""
 
-import difflib
 import os
-import re
+import sys
 from pathlib import Path
+from statistics import fmean
 
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra hands errors on instead of printing them its own way
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from caref import composition
-from caref.errors import UserError, reported
+from caref.errors import UserError, piped, reported
+from caref.running import command_line
 
 composition.register()
+INTERRUPTED = "interrupted: finished splits are kept, and the same line typed again goes on"
 
 
 @hydra.main(config_path=str(Path(__file__).parent / "conf"), config_name="config", version_base="1.3")
-def main(job: DictConfig) -> None:
+def main(job: DictConfig) -> float | None:
     from caref.running import forecast, jobs
 
-    if HydraConfig.get().mode is RunMode.MULTIRUN:  # the sweep planned it, and tells at its end what failed
-        jobs.run(job)
-        return
-    with reported():
+    settings = HydraConfig.get()
+    if settings.mode is RunMode.MULTIRUN:  # a sweep's job: how it ended is the sweep's to tell
+        with reported():
+            command_line.check_job(job, settings)
+        with piped():
+            return fmean(record["scores"]["nbert"] for record in jobs.run(job).values())
+    with reported(INTERRUPTED):
+        command_line.check(settings, sweep=False)
         if job.dry_run:
             print(forecast.told([jobs.plan(job)]))
         else:
             jobs.run(job)
 
 
-def _told(error: Exception) -> str:
-    """What Hydra says of a command line it cannot compose, in the project's words: one line, with the mend."""
-    if isinstance(error, MissingConfigException) and error.options:
-        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
-        return f"{group}={choice}: there is no such choice; choose one of {', '.join(error.options)}"
-    told = " ".join(str(error).split())
-    if unknown := re.search(r"Could not override '([^']+)'", told):
-        known = composition.known_keys()
-        close = difflib.get_close_matches(unknown[1], known, n=1)
-        return f"{unknown[1]}: there is no such key; " + (f"did you mean {close[0]}?" if close else "see run.py --help")
-    return told
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except (HydraException, OmegaConfBaseException) as error:
-        with reported():
-            raise UserError(_told(error)) from None
+    with reported(INTERRUPTED):
+        sys.argv[1:] = command_line.readable(sys.argv[1:])
+        try:
+            main()
+        except Exception as error:
+            if refusal := command_line.told(error, sys.argv[1:]):
+                raise UserError(refusal) from None
+            raise

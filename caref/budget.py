@@ -23,18 +23,18 @@ CONF = Path(__file__).parents[1] / "conf"
 _ORDER = ("base", "dec", "aqkv", "laq", "aq", "lora_r4", "lora_r128", "adalora", "dora", "ia3", "prefix")
 
 
+@reported()
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m caref.budget", description=__doc__.partition("\n")[0])
     parser.add_argument("model", metavar="MODEL", help="a choice of conf/model, a folder, or a hub id")
     parser.add_argument("--peft", nargs="+", metavar="CHOICE", help="choices of conf/peft; all of them if left out")
     options = parser.parse_args(arguments)
-    with reported():
-        model, pefts = composed(options.model, options.peft)
-        from caref.models.budget import budgets, left_out
+    model, pefts = composed(options.model, options.peft)
+    from caref.models.budget import budgets, left_out
 
-        print(table(options.model, pefts, budgets(model, pefts)))
-        for line in left_out(model, pefts):
-            print(line)
+    print(table(options.model, pefts, budgets(model, pefts)))
+    for line in left_out(model, pefts):
+        print(line)
 
 
 def composed(model: str, pefts: Sequence[str] | None = None) -> tuple["Model", dict[str, "Peft"]]:

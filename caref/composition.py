@@ -1,12 +1,10 @@
 """What Hydra composes a job of: the schema, with every kind of peft and reg that there is a file of."""
 
-from dataclasses import fields
-
 from caref.config.kinds import kinds
 from caref.config.schema import (
     BertScore,
+    Cells,
     Dataset,
-    Evaluation,
     Evidence,
     Job,
     Model,
@@ -14,7 +12,6 @@ from caref.config.schema import (
     Peft,
     Reg,
     Source,
-    Train,
     WandbTracker,
 )
 from caref.models import methods
@@ -30,6 +27,7 @@ def register() -> None:
     ConfigStore.__deepcopy__ = lambda store, memo: store
     store = ConfigStore.instance()
     store.store(name="job_schema", node=Job)
+    store.store(group="hydra/sweeper", name="cells_schema", node=Cells)
     for group, schemas in groups().items():
         for kind, schema in schemas.items():
             store.store(group=f"schema/{group}", name=kind, node=schema)
@@ -47,10 +45,3 @@ def groups() -> dict[str, dict[str, type]]:
         "evidence": {"evidence": Evidence},
         "tracker": {"none": NoTracker, "wandb": WandbTracker},
     }
-
-
-def known_keys() -> list[str]:
-    """Every key that some job has, such as reg.alpha."""
-    parts = [("", Job), ("train.", Train), ("evaluation.", Evaluation)]
-    parts += [(f"{group}.", schema) for group, schemas in groups().items() for schema in schemas.values()]
-    return sorted({prefix + one.name for prefix, schema in parts for one in fields(schema)})

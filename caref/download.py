@@ -27,6 +27,7 @@ ATTEMPTS = 4  # connections a file, as long as each one brings something
 _PIECE = 1 << 18  # bytes read at a time
 
 
+@reported("interrupted; the same line typed again goes on from what has come")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and fetch."""
     parser = argparse.ArgumentParser(
@@ -40,9 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="folder to fill, one folder a dataset (default: $CAREF_DATA, else data)",
     )
     options = parser.parse_args(arguments)
-    with reported():
-        for dataset in releases.names() if options.dataset == "all" else [options.dataset]:
-            download(dataset, Path(options.root), report=print)
+    for dataset in releases.names() if options.dataset == "all" else [options.dataset]:
+        download(dataset, Path(options.root), report=print)
 
 
 def download(dataset: str, root: Path, base: str | None = None, report: Callable[[str], None] = print) -> None:
@@ -63,9 +63,10 @@ def download(dataset: str, root: Path, base: str | None = None, report: Callable
         path = folder / file.path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            report(f"{path}: {_had(file, path, base)}")
+            done = _had(file, path, base)
         except OSError as error:
             raise UserError(f"--root {root}: {path} cannot be written ({error.strerror})") from None
+        report(f"{path}: {done}")
 
 
 def blob_id(path: Path) -> str:

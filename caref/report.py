@@ -49,6 +49,7 @@ def write(results_dir: Path, out: Path, ratings: Path | None = None) -> list[Pat
         raise UserError(f"--out {out}: cannot be written ({error.strerror}); choose another") from None
 
 
+@reported()
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m caref.report", description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, help="a results folder, as run.py writes it")
@@ -56,8 +57,7 @@ def main() -> None:
     parser.add_argument("--ratings", type=Path, help="what agree wrote (default: RESULTS/ratings/agreement, if there)")
     arguments = parser.parse_args()
     gc.disable()  # a short process that keeps what it reads: looking for garbage in 40,000 records finds none
-    with reported():
-        paths = write(arguments.results, arguments.out or arguments.results / "report", arguments.ratings)
+    paths = write(arguments.results, arguments.out or arguments.results / "report", arguments.ratings)
     print("\n".join(map(str, paths)))
 
 

@@ -88,7 +88,7 @@ class SlurmArray(SlurmLauncher):
         count = _count(len(jobs), "job") + (f" in {_count(size, 'task')}" if size < len(jobs) else "")
         print(f"Slurm {arrays}: {count}; logs in {tasks[0].folder.parent}", flush=True)
         try:
-            _await(tasks, arrays)
+            _await(tasks, arrays, fail_fast=bool(self.config.hydra.sweeper.get("fail_fast")))
         except KeyboardInterrupt:
             print(
                 f"\nThe jobs go on without this process; `scancel {arrays}` stops them."
@@ -231,8 +231,8 @@ class _Task:
         return [state, *["PENDING" if state == "RUNNING" else state] * (left - 1)] if left else []
 
 
-def _await(tasks: Sequence[_Task], arrays: str) -> None:
-    """Wait until all tasks are over; tell how far they are as that changes."""
+def _await(tasks: Sequence[_Task], arrays: str, fail_fast: bool) -> None:
+    """Wait until all tasks are over; tell how far they are as that changes. With fail_fast a failed job ends all."""
     from caref.running import slurm
 
     told, pause = None, _ASK_S[0]
@@ -242,6 +242,9 @@ def _await(tasks: Sequence[_Task], arrays: str) -> None:
         for task in tasks:
             if not task.over:
                 task.look(states[task.id])
+        if fail_fast and any(one.status is JobStatus.FAILED for task in tasks for one in task.returns):
+            subprocess.run(["scancel", *arrays.split(",")], capture_output=True, timeout=60, check=False)
+            fail_fast = False
         tally = "Slurm does not answer; waiting" if queue is None else _tally(tasks, states)
         if tally != told:
             print(tally, flush=True)

@@ -10,18 +10,25 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from caref.config.schema import Job
+from caref.errors import UserError
+from caref.running import command_line, keys
+from hydra_plugins.caref_slurm import SlurmArray
+
 Overrides = tuple[str, ...]
+_LACKING = ("refuse", "drop", "skip")
 
 
 class OwnChoices(SearchPathPlugin):
@@ -39,15 +46,25 @@ class OwnChoices(SearchPathPlugin):
 class CellSweeper(Sweeper):
     """Every combination of the command line's values, times each grid of an experiment; a cell shared by grids once.
 
+    Several experiments (+experiments=rq1,rq2) are each composed by itself: their cells are a union, too.
+
     Args:
         grids: by name, each a mapping from key to comma-separated values; the cells are the union of the grids. A key
             given on the command line takes the place of the grids' values for it.
         shards: over how many jobs each cell's splits are dealt, to be run side by side by a cluster's launcher.
+        fail_fast: end the sweep with the first job that fails.
+        lacking: what becomes of a key that a cell's choice lacks (reg=none reg.alpha=2): refuse, drop the key, or skip
+            the cell.
     """
 
-    def __init__(self, grids: Mapping[str, Mapping[str, Any]], shards: int | None):
-        self._grids = [dict(grid) for grid in grids.values()] or [{}]
-        self._shards = shards
+    def __init__(
+        self,
+        grids: Mapping[str, Mapping[str, Any]],
+        shards: int | None = None,
+        fail_fast: bool = False,
+        lacking: str = "refuse",
+    ):
+        self._grids, self._shards, self._fail_fast, self._lacking = grids, shards, fail_fast, lacking
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config, self._context = config, hydra_context
@@ -58,15 +75,55 @@ class CellSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from caref.running import sweeps
 
+        command_line.check(self.config.hydra, sweep=True)
+        if self._lacking not in _LACKING:
+            raise UserError(f"hydra.sweeper.lacking={self._lacking}: must be one of {', '.join(_LACKING)}")
+        launch = self.launcher.launch
+        if self._fail_fast and isinstance(self.launcher, BasicLauncher):
+            launch = sweeps.until_one_fails(launch)
+        elif self._fail_fast and not isinstance(self.launcher, SlurmArray):
+            raise UserError("hydra.sweeper.fail_fast=true: this hydra/launcher takes all jobs at once; leave one out")
+        compose = Composer(self.config, self._context)
         cells = dict.fromkeys(self._cells(arguments))
-        return sweeps.sweep(list(cells), Composer(self.config, self._context), self.launcher.launch, self._shards)
+        if self._lacking != "refuse":
+            cells = dict.fromkeys(fit for cell in cells if (fit := compose.fitting(cell, self._lacking)) is not None)
+        return sweeps.sweep(list(cells), compose, launch, self._shards)
 
     def _cells(self, arguments: Sequence[str]) -> Iterator[Overrides]:
-        parser = OverridesParser.create(config_loader=self._context.config_loader)
-        given = {override.split("=", 1)[0].lstrip("+~") for override in arguments}
-        for grid in self._grids:
-            kept = [f"{key}={value}" for key, value in grid.items() if key not in given]
-            yield from product(*map(_alternatives, parser.parse_overrides([*kept, *arguments])))
+        loader = self._context.config_loader
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
+        given = {override.key_or_group for override in parsed}
+        experiments = [one for one in parsed if one.is_sweep_override() and self._brings_a_grid(one)]
+        others = [override.input_line for override in parsed if override not in experiments]
+        for chosen in product(*map(_alternatives, experiments)):
+            for grid in (self._grids_of(chosen) if chosen else self._grids).values() or [{}]:
+                kept = [f"{key}={value}" for key, value in grid.items() if key not in given]
+                rest = OverridesParser.create(config_loader=loader).parse_overrides([*kept, *others])
+                yield from (chosen + cell for cell in product(*map(_alternatives, rest)))
+
+    def _brings_a_grid(self, override: Override) -> bool:
+        """Whether its choices may change the sweep itself, which those of a part of the job do not."""
+        group = override.key_or_group
+        return group not in Job.__dataclass_fields__ and bool(self._context.config_loader.get_group_options(group))
+
+    def _grids_of(self, chosen: Overrides) -> Mapping[str, Mapping[str, Any]]:
+        """The grids of these experiments.
+
+        Raises:
+            UserError: where they change more of the sweep than its grids, for all cells or for none.
+        """
+        hydra = self._context.config_loader.load_sweep_config(self.config, list(chosen)).hydra
+        (with_them, grids), (without, _) = (_sweep_settings(one) for one in (hydra, self.config.hydra))
+        if with_them != without:
+            key = chosen[0].partition("=")[0]
+            raise UserError(f"{' '.join(chosen)}: holds for the whole sweep; join it with others as {key}=[a,b]")
+        return grids
+
+
+def _sweep_settings(hydra: DictConfig) -> tuple[dict, dict]:
+    """How a sweep is run, but for its grids; its grids."""
+    parts = {part: OmegaConf.to_container(hydra[part], resolve=False) for part in ("launcher", "sweeper")}
+    return parts, parts["sweeper"].pop("grids", {})
 
 
 def _alternatives(override: Override) -> list[str]:
@@ -107,6 +164,17 @@ class Composer:
             return self._by_hydra(overrides)  # it says better what is wrong
         return job
 
+    def fitting(self, overrides: Overrides, lacking: str) -> Overrides | None:
+        """The overrides without those whose key the cell's choices lack; None where such a cell is to be skipped."""
+        values = {override: value for override in overrides if (value := self._value(override))}
+        job = self._chosen(tuple(override for override in overrides if override not in values))
+        amiss = {
+            override for override, value in values.items() if keys.having(value.key_or_group) and lacks(job, value)
+        }
+        if amiss and lacking == "skip":
+            return None
+        return tuple(override for override in overrides if override not in amiss)
+
     def _chosen(self, choices: Overrides) -> DictConfig:
         """The job of these choices, a copy."""
         self._first = self._first or choices
@@ -136,7 +204,13 @@ class Composer:
         return job
 
     def _by_hydra(self, overrides: Overrides) -> DictConfig:
-        job = self._loader.load_sweep_config(self._master, list(overrides))
+        try:
+            job = self._loader.load_sweep_config(self._master, list(overrides))
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            told = command_line.told(error, overrides) or str(error)
+            if "has no such key" in told:
+                told += "; hydra.sweeper.lacking=drop leaves the key out of such cells, skip the cells"
+            raise UserError(told) from None
         with open_dict(job):
             del job["hydra"]
         return job
@@ -150,6 +224,12 @@ class Composer:
             group = parsed.package is not None or self._loader.get_group_options(key)
             self._values[override] = parsed if changes and not group and not key.startswith("hydra.") else None
         return self._values[override]
+
+
+def lacks(job: DictConfig, override: Override) -> bool:
+    """Whether the job has no such key, in a part that it has."""
+    part, _, key = override.key_or_group.partition(".")
+    return part in job and bool(key) and key.split(".")[0] not in job[part]
 
 
 def _differing(one: DictConfig, other: DictConfig) -> set[str]:

@@ -62,7 +62,7 @@ def command():
         return subprocess.run(
             [sys.executable, *program, *arguments],
             cwd=cwd or ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment},
             capture_output=True,
             text=True,
             timeout=600,

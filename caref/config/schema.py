@@ -5,8 +5,13 @@ its schema in its defaults list and fills it in. The kinds of peft and reg lie w
 `caref.models.methods` and `caref.objectives.terms`.
 """
 
+import os
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from caref.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -125,14 +130,52 @@ class Job:
     evidence: Evidence = MISSING
     train: Train = field(default_factory=Train)
     evaluation: Evaluation = field(default_factory=Evaluation)
-    splits: str = "0:60"  # 0:60, 3, 0,4,7 or 0:60:2
+    splits: Any = "0:60"  # 0:60, 3, 0,4,7 or 0:60:2
     pack: Any = "auto"  # splits trained side by side in one model: a number, or auto: as many as memory allows
     results_dir: str = "results"
     dry_run: bool = False  # say what would run, what is done and how long the rest may take; run nothing
 
 
-def plain(job: "DictConfig") -> dict:
-    """A job as nested dictionaries, interpolations resolved: fast to read where a sweep reads many."""
-    from omegaconf import OmegaConf
+@dataclass
+class Cells:
+    """How a sweep is run: hydra.sweeper."""
 
-    return OmegaConf.to_container(job, resolve=True)
+    _target_: str = "hydra_plugins.caref_sweeper.CellSweeper"
+    grids: dict[str, Any] = field(default_factory=dict)  # an experiment's grids by name, each key: values
+    shards: int | None = None  # over how many jobs each cell's splits are dealt; null: one job a cell
+    fail_fast: bool = False  # the first job that fails ends the sweep
+    lacking: str = "refuse"  # a key that a cell's choice lacks (reg=none reg.alpha=2): refuse the line; drop the key
+    # there; or skip the cell
+
+
+_PATHS = ("results_dir", "source.root", "model.path", "model.tokenizer", "bertscore.model")
+
+
+def at_home(job: "DictConfig") -> "DictConfig":
+    """The job, or a copy of it where a path begins with ~, with the home folder in its place: no shell does it here."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import InterpolationResolutionError
+
+    settled = job
+    for key in _PATHS:
+        with suppress(InterpolationResolutionError):  # `plain` refuses it
+            path = OmegaConf.select(job, key, throw_on_missing=False)
+            if isinstance(path, str) and path.startswith("~"):
+                settled = deepcopy(job) if settled is job else settled
+                OmegaConf.update(settled, key, os.path.expanduser(path))
+    return settled
+
+
+def plain(job: "DictConfig") -> dict:
+    """A job as nested dictionaries, interpolations resolved: fast to read where a sweep reads many.
+
+    Raises:
+        UserError: where an interpolation, such as ${oc.env:HOME}, cannot be resolved.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import InterpolationResolutionError
+
+    try:
+        return OmegaConf.to_container(job, resolve=True)
+    except InterpolationResolutionError as error:
+        raise UserError(f"{error.full_key}: {error.msg.splitlines()[0]}") from None

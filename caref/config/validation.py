@@ -42,6 +42,7 @@ _ONE_OF = {
     "tracker.mode": ("offline", "online"),
     "evidence.removal": ("delete", "mask"),
 }
+_NO_PROJECT = "/\\#?%:"
 _RULES = (
     (_AT_LEAST, lambda value, bound: value >= bound, "must be at least {}"),
     (_ABOVE, lambda value, bound: value > bound, "must be above {}"),
@@ -74,6 +75,9 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Each key whose value will not do, and the mend."""
     if values["train.precision"] == "fp16":
         yield "train.precision", "T5 overflows in float16; use bf16, fp32 or auto"
+    for key, value in values.items():
+        if value == "" and key != "splits":  # which says what it may be
+            yield key, "has no value; give it one" + (", a folder; . is this one" if key == "results_dir" else "")
     for bounds, holds, mend in _RULES:
         for key, bound in bounds.items():
             value = values.get(key)
@@ -86,6 +90,16 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield key, f"there is no {unknown[0]}; choose of {', '.join(known)}"
     if values["evidence.attributions"] and not values["evidence.measures"]:
         yield "evidence.attributions", "no measure looks at them; choose some by evidence.measures, or evidence=full"
+    if values["tracker.name"] == "wandb":
+        if found := sorted(set(_NO_PROJECT) & set(values["tracker.project"])):
+            yield (
+                "tracker.project",
+                f"W&B takes none of {' '.join(_NO_PROJECT)} in a project's name; drop {' '.join(found)}",
+            )
+        if len(values["tracker.project"]) > 128:
+            yield "tracker.project", "W&B takes at most 128 characters"
+        if any(not 1 <= len(str(tag)) <= 64 for tag in values["tracker.tags"]):
+            yield "tracker.tags", "W&B takes tags of 1 to 64 characters"
     if values["pack"] != "auto" and (type(values["pack"]) is not int or values["pack"] < 1):
         yield "pack", "must be auto or a whole number of splits, at least 1"
     if values["dataset.sampling"] == "feb" and values["dataset.train_split"] == values["dataset.eval_split"]:

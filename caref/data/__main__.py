@@ -17,6 +17,7 @@ from caref.errors import UserError, reported
 _LABEL_WIDTH = 13  # of the column that says what a line is
 
 
+@reported()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and print."""
     parser = argparse.ArgumentParser(
@@ -35,8 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--eval-size", type=int, default=350, help="evaluated examples (default: 350)")
     parser.add_argument("--number", type=int, default=3, help="how many examples to show (default: 3)")
     options = parser.parse_args(arguments)
-    with reported():
-        show(options)
+    show(options)
 
 
 def show(options: argparse.Namespace) -> None:

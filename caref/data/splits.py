@@ -129,9 +129,9 @@ def parse(expression: str) -> tuple[int, ...]:
         return UserError(f"splits={expression}: {reason}; write 0:{last + 1}, 3, 0,4,7 or 0:60:2, within 0 to {last}")
 
     chosen: set[int] = set()
-    for part in str(expression).split(","):
+    for part in str(expression).strip("[]").split(","):
         numbers = [number.strip() for number in part.split(":")]
-        if len(numbers) > 3 or not all(number.isascii() and number.isdigit() for number in numbers):
+        if len(numbers) > 3 or not all(number.isascii() and number.isdigit() and len(number) < 5 for number in numbers):
             raise refuse(f"{part.strip()!r} is not a split or a range of splits")
         values = [int(number) for number in numbers]
         if len(values) == 3 and values[2] == 0:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from caref.config.schema import at_home
 from caref.config.signature import described, signature
 from caref.config.validation import validate
 from caref.data import sampling, splits
@@ -18,7 +19,7 @@ from caref.errors import SplitFailed, UserError
 from caref.models import contents
 from caref.results import evidence, store, tables
 from caref.results.samples import samples
-from caref.running import saving, trials
+from caref.running import keys, saving, trials
 from caref.running.packs import Packs
 from caref.running.progress import Progress
 from caref.running.workbench import Again, Workbench
@@ -68,6 +69,8 @@ def plan(job: DictConfig) -> Plan:
     Raises:
         UserError: where a value, the splits, the data or the results folder cannot be as the job says.
     """
+    job = at_home(job)
+    keys.refuse_unknown(job)
     values = validate(job)
     indices = splits.parse(job.splits)
     if not job.dry_run:
@@ -106,6 +109,7 @@ def run(job: DictConfig) -> dict[int, dict]:
         UserError: where the job cannot be run as it is written.
         SplitFailed: at the end, where splits failed; the message counts and names them.
     """
+    job = at_home(job)
     planned = plan(job)
     records, failures = _found(planned)
     lacking = {index for index in records if _lacks(planned, index)}

@@ -6,7 +6,7 @@ from pathlib import Path
 from hydra.core.utils import JobStatus
 from omegaconf import DictConfig
 
-from caref.errors import UserError, reported
+from caref.errors import UserError
 from caref.results import store, tables
 from caref.running import forecast, jobs
 
@@ -30,37 +30,56 @@ def sweep(
         shards: over how many jobs what is left of each cell's splits is dealt; None: one job a cell.
 
     Returns:
-        The launcher's results; none for cells that were finished.
+        The launcher's results; none for cells that were finished. A launcher may end early, after a failed job.
+
+    Raises:
+        UserError: where a cell, or how the sweep is to be run, cannot be as the line says.
     """
-    with reported():
-        if shards is not None and shards < 1:
-            raise UserError(f"hydra.sweeper.shards={shards}: must be at least 1")
-        planned = _plans(cells, compose)
-        plans = [plan for plan, _ in planned]
-        if plans[0].values["dry_run"]:
-            print(forecast.told(plans))
-            return []
-        titles = _titles([overrides for _, overrides in planned])
-        left = [jobs.left(plan) for plan in plans]
-        for plan, splits in zip(plans, left, strict=True):
-            if len(splits) < len(plan.indices):
-                jobs.settle(plan)  # no job is launched for what is finished
-        launched = [
-            (f"{title} splits={part}".strip(), (*overrides, *([f"splits='{part}'"] if shards else [])))
-            for (_, overrides), title, splits in zip(planned, titles, left, strict=True)
-            for part in _dealt(splits, shards or 1)
-        ]
-        returns = launch([overrides for _, overrides in launched], initial_job_idx=0) if launched else []
+    if shards is not None and shards < 1:
+        raise UserError(f"hydra.sweeper.shards={shards}: must be at least 1")
+    if not cells:
+        raise UserError("hydra.sweeper.lacking=skip: leaves no cell; give the key to choices that have it")
+    planned = _plans(cells, compose)
+    plans = [plan for plan, _ in planned]
+    if plans[0].values["dry_run"]:
+        print(forecast.told(plans))
+        return []
+    titles = _titles([overrides for _, overrides in planned])
+    left = [jobs.left(plan) for plan in plans]
+    for plan, splits in zip(plans, left, strict=True):
+        if len(splits) < len(plan.indices):
+            jobs.settle(plan)  # no job is launched for what is finished
+    launched = [
+        (f"{title} splits={part}".strip(), (*overrides, *([f"splits='{part}'"] if shards else [])))
+        for (_, overrides), title, splits in zip(planned, titles, left, strict=True)
+        for part in _dealt(splits, shards or 1)
+    ]
+    returns = launch([overrides for _, overrides in launched], initial_job_idx=0) if launched else []
     failures = [
         f"{title}: {result._return_value}"  # return_value would raise it
-        for (title, _), result in zip(launched, returns, strict=True)
+        for (title, _), result in zip(launched, returns, strict=False)
         if result.status is not JobStatus.COMPLETED
     ]
     print(_table(plans))
     if failures:
-        print(f"{len(failures)} of {len(launched)} jobs failed:", *failures, sep="\n  ")
+        unbegun = f"; {len(launched) - len(returns)} not begun" if len(returns) < len(launched) else ""
+        print(f"{len(failures)} of {len(launched)} jobs failed{unbegun}:", *failures, sep="\n  ")
         raise SystemExit(1)
     return returns
+
+
+def until_one_fails(launch: Callable[..., Sequence]) -> Callable[..., Sequence]:
+    """A launcher that runs one job after another and none after one that failed: it returns fewer results then."""
+
+    def launch_each(jobs: Sequence[Overrides], initial_job_idx: int) -> Sequence:
+        returns = []
+        for number, overrides in enumerate(jobs, initial_job_idx):
+            returns += launch([overrides], initial_job_idx=number)
+            if returns[-1].status is not JobStatus.COMPLETED:
+                break
+        return returns
+
+    return launch_each
 
 
 def _plans(cells: Sequence[Overrides], compose: Callable[[Overrides], DictConfig]) -> list[tuple[jobs.Plan, Overrides]]:

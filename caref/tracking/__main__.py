@@ -68,6 +68,7 @@ def _check_server() -> None:
         raise UserError(f"{address}: cannot be reached ({reason}); nothing is uploaded, nothing lost") from None
 
 
+@reported("interrupted; the same line typed again uploads the rest")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m caref.tracking", description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
@@ -77,14 +78,13 @@ def main() -> None:
     compare.add_argument("--entity", required=True, help="team or user that owns the project")
     compare.add_argument("--project", default="caref")
     arguments, options = parser.parse_known_args()
-    with reported():
-        if arguments.command == "sync":
-            sys.exit(sync(arguments.results, options))
-        if options:
-            parser.error(f"unrecognized arguments: {' '.join(options)}")
-        from caref.tracking.comparison import save
+    if arguments.command == "sync":
+        sys.exit(sync(arguments.results, options))
+    if options:
+        parser.error(f"unrecognized arguments: {' '.join(options)}")
+    from caref.tracking.comparison import save
 
-        print(save(arguments.project, arguments.entity))
+    print(save(arguments.project, arguments.entity))
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def test_composing_validating_and_listing_kinds_load_no_torch():
 import sys
 from caref import composition
 from caref.config import signature, validation
-composition.register(); composition.known_keys()
+composition.register(); composition.groups()
 heavy = {"torch", "transformers", "peft", "scipy", "numpy"} & set(sys.modules)
 assert not heavy, heavy
 """

@@ -1,6 +1,7 @@
 """A job is composed as typed, refused in one line where it cannot run, and known by what can change its numbers."""
 
 import json
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,29 @@ def test_a_value_out_of_its_range_is_refused_by_its_key(composed, overrides, tol
         validate(composed(*overrides))
     assert told in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_name_is_refused_where_wandb_would_refuse_it_at_the_end(composed):
+    wandb = pytest.importorskip("wandb")
+    tracked = composed("tracker=wandb")
+    for key, setting, names in (
+        ("project", "project", [f"a{letter}b" for letter in map(chr, range(32, 127))] + ["p" * 128, "p" * 129]),
+        ("tags", "run_tags", [["t" * 64], ["t" * 65], ["a/b"]]),
+    ):
+        for name in names:
+            job = deepcopy(tracked)
+            job.tracker[key] = name
+            assert refuses(lambda name=name, setting=setting: wandb.Settings(**{setting: name})) == refuses(
+                lambda job=job: validate(job)
+            ), name
+
+
+def refuses(act) -> bool:
+    try:
+        act()
+    except Exception:
+        return True
+    return False
 
 
 def mark(job, data: str = "data", content: dict | None = None) -> str:

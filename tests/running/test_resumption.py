@@ -33,7 +33,7 @@ class ForkedRuns:
     def __init__(self, cwd: Path):
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the runs
         self._process = subprocess.Popen(
-            [sys.executable, ROOT / "tests" / "forked_run.py"],
+            [sys.executable, ROOT / "tests" / "running" / "forked_run.py"],
             cwd=cwd,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
