@@ -4,99 +4,24 @@ Importing this module, planning a job and finding it finished load neither torch
 """
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from caref.config.schema import at_home
-from caref.config.signature import described, signature
-from caref.config.validation import validate
-from caref.data import sampling, splits
+from caref.data import splits
 from caref.errors import SplitFailed, UserError
-from caref.models import contents
 from caref.results import evidence, store, tables
 from caref.results.samples import samples
-from caref.running import keys, saving, trials
+from caref.running import trials
+from caref.running.finished import found, intact, lacks
 from caref.running.packs import Packs
+from caref.running.plans import Plan, plan
 from caref.running.progress import Progress
 from caref.running.workbench import Again, Workbench
 from caref.tracking.tracker import Tracker, tracking
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a job comes down to before anything heavy is loaded.
-
-    Attributes:
-        values: the job's configuration, valid, as `schema.plain` gives it: a sweep keeps hundreds of these.
-        indices: the splits it asks for, ascending.
-        pool: what its splits are drawn from.
-        description: what config.yaml of its cell holds.
-        signature: of everything that can change a number.
-        unknown: why it cannot be told what its model is (the hub is out of reach, say); None where it is known. No
-            record can be kept of it then, but what it would do can be told.
-    """
-
-    values: dict
-    indices: tuple[int, ...]
-    pool: sampling.Pool
-    description: dict
-    signature: str
-    unknown: str | None = None
-
-    @property
-    def sampler(self) -> Callable[[int], splits.Split]:
-        """Draws the split of an index."""
-        return self.pool.split
-
-    @property
-    def cell(self) -> Path:
-        """Where its records are kept."""
-        return Path(self.values["results_dir"]) / self.signature
-
-    @property
-    def title(self) -> str:
-        """What a person calls it."""
-        return " ".join(self.values[part]["name"] for part in ("model", "peft", "reg", "dataset"))
-
-
-def plan(job: DictConfig) -> Plan:
-    """Read the data and settle what the job is.
-
-    Raises:
-        UserError: where a value, the splits, the data or the results folder cannot be as the job says.
-    """
-    job = at_home(job)
-    keys.refuse_unknown(job)
-    values = validate(job)
-    indices = splits.parse(job.splits)
-    if not job.dry_run:
-        store.check_writable(job.results_dir)
-    pool = sampling.pool(values["dataset"], job.source.name, job.source.root)
-    content, unknown = _content(values)
-    description = described(values, pool.fingerprint, content)
-    return Plan(values, indices, pool, description, signature(description), unknown)
-
-
-def _content(values: Mapping) -> tuple[dict[str, str | None], str | None]:
-    """Marks of what the models of a job are, and why one of them is not known; see `described`."""
-    model, scorer = values["model"], values["bertscore"]
-    named = {
-        "model": (model["path"], model["revision"], "model.path"),
-        "tokenizer": (model["tokenizer"], None, "model.tokenizer"),
-        "bertscore": (scorer["model"], None, "bertscore.model"),
-    }
-    marks, unknown = {}, None
-    for what, (path, revision, key) in named.items():
-        try:
-            marks[what] = path if path in (None, "byte") else contents.content(path, revision, key)
-        except UserError as error:
-            marks[what] = f"unknown:{path}@{revision}"
-            unknown = unknown or str(error)
-    return marks, unknown
 
 
 def run(job: DictConfig) -> dict[int, dict]:
@@ -111,8 +36,8 @@ def run(job: DictConfig) -> dict[int, dict]:
     """
     job = at_home(job)
     planned = plan(job)
-    records, failures = _found(planned)
-    lacking = {index for index in records if _lacks(planned, index)}
+    records, failures = found(planned)
+    lacking = {index for index in records if lacks(planned, index)}
     progress = Progress(planned.title, len(planned.indices), list(records.values()))
     for index, told in failures.items():
         progress.failed(index, told)
@@ -137,14 +62,14 @@ def run(job: DictConfig) -> dict[int, dict]:
                 free, again = [], {}
                 for index in held:
                     try:
-                        record = _intact(planned.cell, index)
+                        record = intact(planned.cell, index)
                     except store.Unreadable as error:
                         failures[index] = str(error)
                         progress.failed(index, str(error))
                         continue
                     if record is None:
                         free.append(index)
-                    elif _lacks(planned, index):
+                    elif lacks(planned, index):
                         free.append(index)
                         again[index] = record
                     elif index not in lacking:
@@ -167,28 +92,6 @@ def run(job: DictConfig) -> dict[int, dict]:
     return records
 
 
-def left(planned: Plan) -> list[int]:
-    """The splits that a run of this job would work on: without an intact record, or without what is asked beside it."""
-    records, _ = _found(planned)
-    return [index for index in planned.indices if index not in records or _lacks(planned, index)]
-
-
-def _lacks(planned: Plan, index: int) -> bool:
-    """Whether a finished split has not kept its trained part, or the evidence, that the job is to keep of it."""
-    saves, asked = planned.values["train"]["save"], planned.values["evidence"]
-    if saves and not saving.kept(planned.cell / "trained", index):
-        return True
-    if not asked["measures"]:
-        return False
-    try:
-        return evidence.read_split(evidence.folder_of(planned.cell, asked), index) is None
-    except store.Damaged as damage:
-        print(f"{damage}; split {index} is asked again")
-        return True
-    except store.Unreadable as error:
-        raise UserError(str(error)) from None
-
-
 def settle(planned: Plan) -> None:
     """What a cell may still lack when no job is launched for its finished splits: that it says what it is, and that
     the job's tracker knows of them; what has been told is passed over.
@@ -197,35 +100,9 @@ def settle(planned: Plan) -> None:
     settings = OmegaConf.create(planned.values["tracker"])
     if settings.name == "none":
         return
-    records, _ = _found(planned)
+    records, _ = found(planned)
     with tracking(settings, planned.cell, planned.description) as tracker:
         tracker.earlier(records.values())
-
-
-def _found(planned: Plan) -> tuple[dict[int, dict], dict[int, str]]:
-    """The intact records by split, and of those that could not be read why; nothing is moved or written."""
-    records, unread = {}, {}
-    for index in planned.indices:
-        try:
-            record = store.read_record(planned.cell, index)
-        except store.Damaged:  # looked at again, and set aside, when the split is held
-            continue
-        except store.Unreadable as error:
-            unread[index] = str(error)
-            continue
-        if record is not None:
-            records[index] = record
-    return records, unread
-
-
-def _intact(cell: Path, index: int) -> dict | None:
-    """The record of a split that this process holds; a damaged one is named and set aside."""
-    try:
-        return store.read_record(cell, index)
-    except store.Damaged as damage:
-        print(f"{damage}; set aside, split {index} runs again")
-        store.set_aside(cell, index)
-        return None
 
 
 def _claimed(cell: Path, waiting: Sequence[int], most: int, claims: ExitStack) -> list[int]:
@@ -289,7 +166,7 @@ def _work(
             continue
         if outcome.evidence is not None:
             asked, of_split = planned.values["evidence"], outcome.evidence
-            found = of_split.record(index, splits.SEEDS[index])
+            answer = of_split.record(index, splits.SEEDS[index])
         if isinstance(outcome, Again):
             record = again[index]
             kept = ["its trained part"] if planned.values["train"]["save"] and bench.unsaved is None else []
@@ -302,7 +179,7 @@ def _work(
             progress.finished(record)
             tracker.split(record, outcome.history)
         if outcome.evidence is not None:
-            evidence.write_split(planned.cell, asked, found, of_split.rows)
+            evidence.write_split(planned.cell, asked, answer, of_split.rows)
         if outcome.evidence is not None or not planned.values["evidence"]["measures"]:
             records[index] = record  # else it is asked once more, without the split that failed beside it
     if bench.unsaved is not None:

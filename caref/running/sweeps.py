@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from caref.errors import UserError
 from caref.results import store, tables
-from caref.running import forecast, jobs
+from caref.running import finished, forecast, jobs
 
 Overrides = tuple[str, ...]
 
@@ -45,7 +45,7 @@ def sweep(
         print(forecast.told(plans))
         return []
     titles = _titles([overrides for _, overrides in planned])
-    left = [jobs.left(plan) for plan in plans]
+    left = [finished.left(plan) for plan in plans]
     for plan, splits in zip(plans, left, strict=True):
         if len(splits) < len(plan.indices):
             jobs.settle(plan)  # no job is launched for what is finished

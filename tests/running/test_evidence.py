@@ -7,7 +7,7 @@ import pytest
 
 from caref.errors import SplitFailed, UserError
 from caref.results import evidence, store
-from caref.running import jobs
+from caref.running import finished, jobs
 
 SMALL = (
     "model=tiny_t5",
@@ -171,6 +171,6 @@ def test_what_is_no_question_is_refused(composed, overrides, told):
 def test_a_split_without_its_evidence_is_left_to_do(run, composed, tmp_path):
     run("splits=0:2", *ASKED)
     job = composed(*SMALL, f"results_dir={tmp_path / 'results'}", "splits=0:3", *ASKED)
-    assert jobs.left(jobs.plan(job)) == [2]
+    assert finished.left(jobs.plan(job)) == [2]
     other = composed(*SMALL, f"results_dir={tmp_path / 'results'}", "splits=0:3", "evidence=quick")
-    assert jobs.left(jobs.plan(other)) == [0, 1, 2]
+    assert finished.left(jobs.plan(other)) == [0, 1, 2]
