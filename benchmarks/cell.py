@@ -1,11 +1,12 @@
-"""A whole cell, end to end, beside the conventional way: a process, a model and a Trainer for every split.
+"""A whole cell, end to end, beside a conventional script: a process, a model and a Trainer for every split.
 
-    python benchmarks/cell.py [--model MODEL] [--splits 8] [--epochs 5] [--eval-size 100]
+    python benchmarks/cell.py [--model MODEL] [--precision fp32] [--one-by-one] [--splits 8] [--timed 2] [--epochs 5]
 
-`run.py` once for all splits (the median of three times: before, amid and after the others) against conventional.py
-once a split, on the same splits, weights, trained parameters and hyper-parameters; the scores of both stand beside each
-other. Random weights show what the protocol costs, not what a model can do. On CPU: tiny_t5 in float32 on demo e-SNLI,
-limit 8x for 8 splits. On a GPU: Flan-T5-large's shape in bfloat16 on the real ECQA ($CAREF_DATA), limit 10x.
+`run.py` once for all splits, amid runs of conventional.py on some of them (`--timed`), one a split: a script that
+starts anew for every split takes as long for each, so its cell is told as that mean times the splits. Both train the
+same parameters of the same weights on the same examples with the same hyper-parameters, and the scores of the splits
+that both ran stand beside each other. On CPU: Flan-T5-small's shape and SmolLM2-135M, on real e-SNLI ($CAREF_DATA);
+limits 5x and 3x for 8 splits. On a GPU: Flan-T5-large's shape on real ECQA; limit 10x.
 """
 
 import argparse
@@ -17,94 +18,96 @@ from pathlib import Path
 
 import torch
 from figures import Figure, Ran, run, told
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from workloads import BY_MODEL, ON_CPU, ON_GPU, ROOT, Workload
 
-from caref import composition
 from caref.data.prompts import text
 from caref.models.wheels import resolve
 from caref.results import store
 from caref.running import jobs
 
-ROOT = Path(__file__).resolve().parents[1]
-DEMO = ("dataset=esnli", "source=demo", "train.precision=fp32")
-REAL = ("dataset=ecqa", "source=files", "dataset.train_split=test", "train.precision=bf16")  # ECQA's train: too large
+ROWS = 8  # prompts that the conventional script generates for at a time: the Trainer's own default for evaluation
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     on_gpu = torch.cuda.is_available()
-    parser.add_argument("--model", default="flan_t5_large_random" if on_gpu else "tiny_t5")
+    parser.add_argument("--model", choices=BY_MODEL, help="one of them only")
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16"), help="of run.py; the conventional script keeps its own"
+    )
+    parser.add_argument("--one-by-one", action="store_true", help="the baseline evaluates as FEB's code does")
     parser.add_argument("--splits", type=int, default=8)
+    parser.add_argument("--timed", type=int, default=2, help="splits that the conventional script runs")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--eval-size", type=int, default=100)
     asked = parser.parse_args()
     if not on_gpu:
         print("no GPU was found: nothing is said about CUDA")
-    with tempfile.TemporaryDirectory() as folder:
-        compare(asked, Path(folder), REAL if on_gpu else DEMO, least=10 if on_gpu else 8)
+    figures = []
+    for workload in [BY_MODEL[asked.model]] if asked.model else ON_GPU if on_gpu else ON_CPU:
+        with tempfile.TemporaryDirectory() as folder:
+            figures.append(compare(asked, workload, Path(folder)))
+    told(figures)
 
 
-def compare(asked: argparse.Namespace, folder: Path, data: tuple[str, ...], least: float) -> None:
-    line = [
-        f"model={asked.model}",
-        "model.dropout=0",
-        "peft=aq",
-        *data,
-        "bertscore=minilm",
+def compare(asked: argparse.Namespace, workload: Workload, folder: Path) -> Figure:
+    sizes = [
         f"splits=0:{asked.splits}",
         f"train.epochs={asked.epochs}",
         "train.lr=1e-3",
         f"dataset.eval_size={asked.eval_size}",
         "evaluation.max_new_tokens=32",
+        f"results_dir={folder / 'results'}",
     ]
-    composition.register()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        job = compose("config", [*line, f"results_dir={folder / 'results-1'}"])
+    job = workload.job(*sizes)
+    half_precision = job.train.precision == "bf16"  # on a GPU both compute in it
+    if asked.precision:
+        sizes.append(f"train.precision={asked.precision}")
+        job = workload.job(*sizes)
     planned = jobs.plan(job)
 
-    files = described(job, planned, folder)
-    ours = [run_py(line, folder / "results-1")]
-    theirs = []
-    for place, file in enumerate(files, 1):
-        theirs.append(run([sys.executable, ROOT / "benchmarks" / "conventional.py", file, file.with_suffix(".scores")]))
-        if place in (len(files) // 2, len(files)):
-            ours.append(run_py(line, folder / f"results-{len(ours) + 1}"))
-    if failed := [one for one in (*ours, *theirs) if one.status]:
+    files = described(asked, job, planned, folder, half_precision)
+    conventional = [ran_conventionally(file) for file in files[: len(files) // 2]]
+    ours = run([sys.executable, ROOT / "run.py", *workload.overrides(), *sizes])
+    conventional += [ran_conventionally(file) for file in files[len(files) // 2 :]]
+    if failed := [one for one in (ours, *conventional) if one.status]:
         sys.exit(failed[0].output)
-    records = [store.read_record(planned.cell, index) for index in planned.indices]
-    conventional = [json.loads(file.with_suffix(".scores").read_text()) for file in files]
 
-    print(f"{asked.splits} splits of {' '.join(data)}, {asked.model} (random weights), AQ, {asked.epochs} epochs\n")
+    records = [store.read_record(planned.cell, index) for index in planned.indices]
+    print(f"\n{workload.told}: AQ, {asked.epochs} epochs of 48 examples, {asked.eval_size} evaluated")
     print(f"{'split':>6}{'accuracy':>12}{'conv.':>8}{'nBERT':>10}{'conv.':>8}")
-    for record, other in zip(records, conventional, strict=True):
-        scores = record["scores"]
+    for record, file in zip(records, files, strict=False):
+        scores, others = record["scores"], json.loads(file.with_suffix(".scores").read_text())
         print(
-            f"{record['split']:6}{scores['accuracy']:12.2f}{other['accuracy']:8.2f}"
-            f"{scores['nbert']:10.2f}{other['nbert']:8.2f}"
+            f"{record['split']:6}{scores['accuracy']:12.2f}{others['accuracy']:8.2f}"
+            f"{scores['nbert']:10.2f}{others['nbert']:8.2f}"
         )
-    conventional_seconds = sum(one.seconds for one in theirs)
-    seconds = statistics.median(one.seconds for one in ours)
-    told(
-        [
-            Figure(
-                what=f"a cell of {asked.splits} splits, pack={records[0]['run']['pack']}",
-                seconds=seconds,
-                baseline=f"conventional, a process a split: {conventional_seconds:.0f} s",
-                faster=conventional_seconds / seconds,
-                peak_mb=max(one.peak_mb for one in ours),
-                least=least,
-            )
-        ]
+    spent = {phase: sum(one["run"]["seconds"][phase] for one in records) for phase in ("train", "generate", "score")}
+    print("of run.py's", ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in spent.items()), end="; ")
+    a_split = statistics.mean(one.seconds for one in conventional)
+    print(f"a split of the conventional script {a_split:.0f} s")
+    precisions = job.train.precision, "bf16" if half_precision else "fp32"
+    manner = "one by one, as FEB's" if asked.one_by_one else "batched"
+    asked_as_limited = asked.splits >= 8 and not asked.one_by_one and precisions[0] == precisions[1]
+    return Figure(
+        what=f"{asked.splits} splits, {precisions[0]}: {workload.told}",
+        seconds=ours.seconds,
+        baseline=f"conventional, {precisions[1]}, {manner}: {asked.splits * a_split:.0f} s",
+        faster=asked.splits * a_split / ours.seconds,
+        peak_mb=ours.peak_mb,
+        least=workload.least if asked_as_limited else None,
     )
 
 
-def run_py(line: list[str], results: Path) -> Ran:
-    return run([sys.executable, ROOT / "run.py", *line, f"results_dir={results}"])
+def ran_conventionally(file: Path) -> Ran:
+    return run([sys.executable, ROOT / "benchmarks" / "conventional.py", file, file.with_suffix(".scores")])
 
 
-def described(job: DictConfig, planned: jobs.Plan, folder: Path) -> list[Path]:
-    """What conventional.py needs of every split, as files; the model's weights are saved beside them."""
+def described(
+    asked: argparse.Namespace, job: DictConfig, planned: jobs.Plan, folder: Path, half_precision: bool
+) -> list[Path]:
+    """What conventional.py needs of the splits that it runs, as files; the model's weights are saved beside them."""
     from caref import training
     from caref.models import backbones
     from caref.models.method import build
@@ -114,7 +117,7 @@ def described(job: DictConfig, planned: jobs.Plan, folder: Path) -> list[Path]:
     backbone.model.save_pretrained(folder / "model")
     backbone.tokenizer.save_pretrained(folder / "model")
     files = []
-    for index in planned.indices:
+    for index in planned.indices[: asked.timed]:
         split = planned.sampler(index)
         pairs = [text(job.dataset.name, example) for example in split.train]
         content = {
@@ -128,6 +131,9 @@ def described(job: DictConfig, planned: jobs.Plan, folder: Path) -> list[Path]:
                 for example in split.evaluation
             ],
             "batch_size": job.train.batch_size,
+            "evaluation_batch_size": ROWS,
+            "one_by_one": asked.one_by_one,
+            "bf16": half_precision,
             "epochs": job.train.epochs,
             "lr": job.train.lr,
             "weight_decay": job.train.weight_decay,

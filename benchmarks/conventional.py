@@ -1,10 +1,12 @@
-"""One split the conventional way, the baseline of cell.py: nothing here is caref's but the formula of its objective.
+"""One split as a researcher writes it with transformers, the baseline of cell.py: no code of CAREF's is called.
 
-    python benchmarks/conventional.py SPLIT.json ANSWERS.json
+    python benchmarks/conventional.py SPLIT.json SCORES.json
 
 A process of its own loads the model, trains with transformers.Trainer under the objective composed of PyTorch
-operations, generates example by example, and calls bert_score once an explanation. SPLIT.json holds what cell.py
-writes: model folder, names of the trained parameters, (source, target) pairs, gold answers and explanations, settings.
+operations, generates in padded batches in the order of the file, and calls bert_score once. SPLIT.json holds what
+cell.py writes: model folder, names of the trained parameters, (source, target) pairs, gold answers and explanations,
+settings. With "one_by_one" it evaluates as FEB's code does, from which the paper's comes: a `generate` call an example
+and a BERTScore call an explanation.
 """
 
 import json
@@ -12,7 +14,10 @@ import sys
 
 import torch
 from bert_score import score
+from torch import nn
 from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     DataCollatorForSeq2Seq,
@@ -30,21 +35,29 @@ def objective(logits, labels, alpha=2.0, beta=1.0, lambda_sced=0.1, lambda_kl=0.
     weighed = probabilities * (probabilities * logits.shape[-1]).log()
     sced = (weighed.abs() ** alpha * (1 - probabilities) ** beta).sum(-1).mean()
     kl = weighed.sum(-1).mean()
-    return torch.nn.functional.cross_entropy(logits, labels) + lambda_sced * sced + lambda_kl * kl
+    return nn.functional.cross_entropy(logits, labels) + lambda_sced * sced + lambda_kl * kl
 
 
-def main(split_file: str, answers_file: str) -> None:
-    with open(split_file) as file:
-        split = json.load(file)
-    set_seed(split["seed"])
-    tokenizer = AutoTokenizer.from_pretrained(split["model"])
-    model = AutoModelForSeq2SeqLM.from_pretrained(split["model"])
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in split["trained"])
+def encoded(tokenizer, source, target, encoder_decoder):
+    """A training row; a decoder-only model reads source, newline and target, and is taught the target."""
+    if encoder_decoder:
+        return {**tokenizer(source), "labels": [*tokenizer(target).input_ids, *ending(tokenizer, target)]}
+    prompt = tokenizer(source + "\n").input_ids
+    answer = [*tokenizer(target, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
+    return {
+        "input_ids": prompt + answer,
+        "attention_mask": [1] * (len(prompt) + len(answer)),
+        "labels": [-100] * len(prompt) + answer,
+    }
 
-    rows = []
-    for source, target in split["train"]:
-        rows.append({**tokenizer(source), "labels": tokenizer(target).input_ids})
+
+def ending(tokenizer, target):
+    """The end-of-sequence token, where the tokenizer does not add it by itself."""
+    return [] if tokenizer(target).input_ids[-1:] == [tokenizer.eos_token_id] else [tokenizer.eos_token_id]
+
+
+def trained(model, tokenizer, split, encoder_decoder):
+    rows = [encoded(tokenizer, source, target, encoder_decoder) for source, target in split["train"]]
     arguments = TrainingArguments(
         output_dir=split["scratch"],
         per_device_train_batch_size=split["batch_size"],
@@ -60,44 +73,76 @@ def main(split_file: str, answers_file: str) -> None:
         disable_tqdm=True,
         logging_strategy="no",
         use_cpu=not torch.cuda.is_available(),
-        bf16=torch.cuda.is_available(),
+        bf16=split["bf16"],
         remove_unused_columns=False,
     )
-    Trainer(
-        model,
-        arguments,
-        train_dataset=rows,
-        data_collator=DataCollatorForSeq2Seq(tokenizer, model=model),
-        compute_loss_func=lambda outputs, labels, num_items_in_batch=None: objective(outputs.logits.float(), labels),
-    ).train()
 
-    model.eval()
-    right, nbert = 0, 0.0
-    for source, gold, explanations in split["evaluation"]:
-        inputs = tokenizer(source, return_tensors="pt").to(model.device)
-        with torch.no_grad():
-            written = model.generate(**inputs, max_new_tokens=split["max_new_tokens"], do_sample=False, num_beams=1)
-        tokens = [token for token in written[0].tolist() if token < len(tokenizer)]  # random weights write others too
-        text = " ".join(tokenizer.decode(tokens, skip_special_tokens=True).split())
-        answer, *written_after = text.split(" because ")
-        explanation = written_after[0] if written_after else "UNK"
-        if answer.strip().casefold() != gold.casefold():
-            continue
-        right += 1
-        if explanation.strip():
-            best = max(
-                score(
-                    [explanation.lower()],
-                    [reference.lower()],
-                    model_type=split["bertscore_model"],
-                    num_layers=split["bertscore_layer"],
-                )[2].item()
-                for reference in explanations
-            )
-            nbert += 100 * best
+    def loss(outputs, labels, num_items_in_batch=None):
+        if encoder_decoder:
+            return objective(outputs.logits.float(), labels)
+        return objective(outputs.logits[:, :-1].float(), labels[:, 1:])
+
+    tokenizer.padding_side = "right"
+    collator = DataCollatorForSeq2Seq(tokenizer, model=model)
+    Trainer(model, arguments, train_dataset=rows, data_collator=collator, compute_loss_func=loss).train()
+    return model.eval()
+
+
+def written(model, tokenizer, split, encoder_decoder):
+    tokenizer.padding_side = "right" if encoder_decoder else "left"
+    sources = [source if encoder_decoder else source + "\n" for source, _, _ in split["evaluation"]]
+    rows = 1 if split["one_by_one"] else split["evaluation_batch_size"]
+    texts = []
+    for begin in range(0, len(sources), rows):
+        inputs = tokenizer(sources[begin : begin + rows], padding=True, return_tensors="pt").to(model.device)
+        with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=split["bf16"]):
+            tokens = model.generate(**inputs, max_new_tokens=split["max_new_tokens"], do_sample=False, num_beams=1)
+        if not encoder_decoder:
+            tokens = tokens[:, inputs["input_ids"].shape[1] :]
+        tokens = tokens.masked_fill(tokens >= len(tokenizer), tokenizer.pad_token_id)  # random weights write others too
+        texts += tokenizer.batch_decode(tokens, skip_special_tokens=True)
+    return texts
+
+
+def f1(explanations, golds, split):
+    """Of each explanation the best F1 against its gold ones, in percent."""
+    model = {"model_type": split["bertscore_model"], "num_layers": split["bertscore_layer"]}
+    if not explanations:
+        return []
+    if not split["one_by_one"]:
+        return [100 * value for value in score(explanations, golds, **model)[2].tolist()]
+    return [
+        100 * max(score([explanation], [gold], **model)[2].item() for gold in group)
+        for explanation, group in zip(explanations, golds, strict=True)
+    ]
+
+
+def main(split_file: str, scores_file: str) -> None:
+    with open(split_file) as file:
+        split = json.load(file)
+    set_seed(split["seed"])
+    tokenizer = AutoTokenizer.from_pretrained(split["model"])
+    encoder_decoder = AutoConfig.from_pretrained(split["model"]).is_encoder_decoder
+    family = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
+    model = family.from_pretrained(split["model"])
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in split["trained"])
+    trained(model, tokenizer, split, encoder_decoder)
+
+    right, explanations, golds = 0, [], []
+    texts = written(model, tokenizer, split, encoder_decoder)
+    for text, (_, gold, gold_explanations) in zip(texts, split["evaluation"], strict=True):
+        answer, *after = " ".join(text.split()).split(" because ")
+        explanation = after[0] if after else "UNK"
+        if answer.strip().casefold() == gold.casefold():
+            right += 1
+            if explanation.strip():
+                explanations.append(explanation.lower())
+                golds.append([one.lower() for one in gold_explanations])
     count = len(split["evaluation"])
-    with open(answers_file, "w") as file:
-        json.dump({"accuracy": 100 * right / count, "nbert": nbert / count}, file)
+    nbert = sum(f1(explanations, golds, split)) / count
+    with open(scores_file, "w") as file:
+        json.dump({"accuracy": 100 * right / count, "nbert": nbert}, file)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,14 @@ def table(figures: Sequence[Figure]) -> str:
     return "\n".join("  ".join(line).rstrip() for line in zip(*[lines] * len(head), strict=True))
 
 
+def data_root() -> Path:
+    """The folder of real releases: CAREF_DATA, or ../shared/data beside the checkout."""
+    root = Path(os.environ.get("CAREF_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    if not root.is_dir():
+        raise SystemExit("no real data: set CAREF_DATA to a folder that `python -m caref.download` has filled")
+    return root
+
+
 @dataclass(frozen=True)
 class Ran:
     """A process that ended: seconds from its start to its end, those it computed, its peak memory, what it printed."""

@@ -4,8 +4,8 @@
 
 What runs is what a job runs on its splits, but for the scoring. Every K takes its turn in every round, on the same
 splits (the first K of them, where K is more); a ratio is to K = 1 of the same round, the median over rounds is told.
-On CPU: tiny_t5 in float32 on demo e-SNLI, the peak memory of one pack beside what is loaded; limit 2.5x
-for K = 8.
+Packs are for GPUs: on CPU, where it runs only when asked to by --device cpu, one split's batch keeps a core busy, and
+Flan-T5-small's shape on real e-SNLI shows it; no limit.
 On a GPU: AQ and LoRA r=4 on Flan-T5-large's shape with random weights in bfloat16, real ECQA ($CAREF_DATA), all that
 PyTorch holds of its memory; limits 4x for K = 8, 22 GB for K = 1; the largest K within 48 GB is named.
 """
@@ -20,34 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figures import Figure, run, told
-from hydra import compose, initialize_config_dir
+from workloads import BY_MODEL, T5_LARGE, T5_SMALL, Workload
 
-from caref import composition
 from caref.data.splits import Split
 from caref.running import jobs, trials
 from caref.running.progress import Progress
 from caref.running.workbench import Workbench
 
-ROOT = Path(__file__).resolve().parents[1]
-ON_CPU = {
-    "model": "tiny_t5",
-    "peft": ("aq",),
-    "data": ("dataset=esnli", "source=demo", "train.precision=fp32"),
-    "least": 2.5,
-    "most_gb": None,
-}
-ON_GPU = {
-    "model": "flan_t5_large_random",
-    "peft": ("aq", "lora_r4"),
-    "data": (
-        "dataset=ecqa",
-        "source=files",
-        "dataset.train_split=test",
-        "train.precision=bf16",
-    ),  # its train: too large
-    "least": 4,
-    "most_gb": 22,
-}
+GPU_PEFTS, GPU_LEAST, GPU_MOST_GB = ("aq", "lora_r4"), 4, 22
 CARD_GB = 48
 PHASES = ("train", "generate", "both")
 
@@ -63,7 +43,7 @@ class Took:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), help="a GPU where there is one")
-    parser.add_argument("--model", help="a choice of conf/model")
+    parser.add_argument("--model", choices=BY_MODEL)
     parser.add_argument("--peft", help="a choice of conf/peft")
     parser.add_argument("--sizes", type=lambda told: [int(size) for size in told.split(",")], default=[1, 2, 4, 8, 16])
     parser.add_argument("--splits", type=int, default=8)
@@ -84,33 +64,27 @@ def main() -> None:
     if asked.threads:
         torch.set_num_threads(asked.threads)
     on_gpu = torch.cuda.is_available()
-    defaults = ON_GPU if on_gpu else ON_CPU
-    if asked.task:
-        bench, splits = made_ready(asked, defaults, asked.peft)
-        return print(memory.peak(lambda: bench_of(bench, splits[: asked.task], asked.task), bench.device))
     if not on_gpu and not asked.device:
-        print("no GPU was found: nothing is said about CUDA")
+        return print("no GPU was found: nothing is measured; --device cpu shows what packs come to on a CPU")
+    workload = BY_MODEL[asked.model] if asked.model else T5_LARGE if on_gpu else T5_SMALL
+    if asked.task:
+        bench, splits = made_ready(asked, workload, asked.peft)
+        return print(memory.peak(lambda: bench_of(bench, splits[: asked.task], asked.task), bench.device))
     figures = []
-    for peft in [asked.peft] if asked.peft else defaults["peft"]:
-        figures += compare(asked, defaults, peft, on_gpu)
+    for peft in [asked.peft] if asked.peft else GPU_PEFTS if on_gpu else GPU_PEFTS[:1]:
+        figures += compare(asked, workload, peft, on_gpu)
     told(figures)
 
 
-def made_ready(asked: argparse.Namespace, defaults: dict, peft: str) -> tuple[Workbench, list[Split]]:
+def made_ready(asked: argparse.Namespace, workload: Workload, peft: str) -> tuple[Workbench, list[Split]]:
     """What a job loads once, warm, and its splits."""
-    line = [
-        f"model={asked.model or defaults['model']}",
-        f"peft={peft}",
-        *defaults["data"],
-        "bertscore=minilm",
+    job = workload.job(
         f"train.epochs={asked.epochs}",
         f"dataset.eval_size={asked.eval_size}",
         "evaluation.max_new_tokens=32",
         "dry_run=true",  # nothing is kept, no folder is looked at
-    ]
-    composition.register()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        job = compose("config", line)
+        peft=peft,
+    )
     planned = jobs.plan(job)
     bench = Workbench(job, saved=Path(os.devnull))
     trials.set_up(bench)
@@ -137,12 +111,12 @@ def bench_of(bench: Workbench, splits: list[Split], size: int) -> Took:
     return Took({phase: spent / len(splits) for phase, spent in seconds.items()}, written)
 
 
-def compare(asked: argparse.Namespace, defaults: dict, peft: str, on_gpu: bool) -> list[Figure]:
+def compare(asked: argparse.Namespace, workload: Workload, peft: str, on_gpu: bool) -> list[Figure]:
     import torch
 
-    bench, splits = made_ready(asked, defaults, peft)
+    bench, splits = made_ready(asked, workload, peft)
     place = torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{bench.job.model.name}, {peft}, {' '.join(defaults['data'])}, {asked.epochs} epochs; {place}")
+    print(f"{workload.told}; {peft}, {asked.epochs} epochs; {place}")
     print(f"seconds a split, median of {asked.rounds}; in brackets the times as fast as K = 1\n")
     rounds: list[dict[int, Took]] = []
     peaks: dict[int, float] = {}
@@ -165,7 +139,7 @@ def compare(asked: argparse.Namespace, defaults: dict, peft: str, on_gpu: bool) 
                 peaks.pop(size, None)
     if not on_gpu:
         peaks = {size: in_its_own_process(asked, peft, size) for size in sizes}
-    figures = reported(asked, defaults, peft, rounds, peaks)
+    figures = reported(workload, peft, rounds, peaks, on_gpu)
     if on_gpu:
         fitting = max((size for size in sizes if peaks[size] < CARD_GB * 1000), default=None)
         print(f"the largest of these K whose memory fits {CARD_GB} GB: {fitting}")
@@ -173,7 +147,7 @@ def compare(asked: argparse.Namespace, defaults: dict, peft: str, on_gpu: bool) 
 
 
 def reported(
-    asked: argparse.Namespace, defaults: dict, peft: str, rounds: list[dict[int, Took]], peaks: dict[int, float]
+    workload: Workload, peft: str, rounds: list[dict[int, Took]], peaks: dict[int, float], on_gpu: bool
 ) -> list[Figure]:
     print(f"{'K':>4}" + "".join(f"{phase:>20}" for phase in PHASES) + f"{'peak MB':>12}")
     figures = []
@@ -186,13 +160,13 @@ def reported(
         print(f"{line}{peak:12.0f}")
         figures.append(
             Figure(
-                what=f"{asked.model or defaults['model']} {peft}, a split, pack={size}",
+                what=f"{workload.model} {peft}, a split, pack={size}",
                 seconds=medians["both"],
                 baseline="pack=1",
                 faster=ratios["both"],
                 peak_mb=peak,
-                least=defaults["least"] if size == 8 else None,
-                most_mb=defaults["most_gb"] * 1000 if size == 1 and defaults["most_gb"] else None,
+                least=GPU_LEAST if on_gpu and size == 8 else None,
+                most_mb=GPU_MOST_GB * 1000 if on_gpu and size == 1 else None,
             )
         )
     alone = rounds[0][1].written
