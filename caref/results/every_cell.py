@@ -7,6 +7,7 @@ from caref.results.labels import dataset_label, distinguishing, peft_label, reg_
 from caref.results.measures import MEASURES
 from caref.results.paper import DATASETS
 from caref.results.published import SOURCE, model_label
+from caref.results.samples import Samples, samples
 from caref.results.store import Cell
 from caref.results.summary import (
     Summary,
@@ -35,6 +36,7 @@ class Line:
     summaries: dict[str, Summary]
     refused: str | None
     warnings: list[str]
+    samples: Samples
 
     @property
     def published(self) -> bool:
@@ -89,7 +91,20 @@ def _line(cell: Cell, differing: str) -> Line:
         summaries={metric: summary for metric, summary in found.items() if summary},
         refused=refused,
         warnings=warnings(cell),
+        samples=samples(cell.records),
     )
+
+
+def standings(lines: Iterable[Line]) -> list[str]:
+    """Whose samples the cells rest on and what their files hold, a line for all that say the same."""
+    cells: dict[tuple[str, Samples], int] = {}
+    for line in lines:
+        if line.samples.rows:
+            cells[line.dataset, line.samples] = cells.get((line.dataset, line.samples), 0) + 1
+    return [
+        f"{dataset} ({count} cell{'s' if count > 1 else ''}): {found.standing}. Rows: {found.rows}."
+        for (dataset, found), count in cells.items()
+    ]
 
 
 def best(lines: Iterable[Line]) -> set[tuple[str, str]]:

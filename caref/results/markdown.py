@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from caref.results import beside_published, floor, paper
 from caref.results.claims import Verdict, p_value, sentence
-from caref.results.every_cell import Line
+from caref.results.every_cell import Line, standings
 from caref.results.findings import DEMO_BANNER, Findings, standing
 from caref.results.judgement import Judgement, grids
 from caref.results.measures import MEASURES, TABLE1, Measure, held, shown
@@ -26,6 +26,8 @@ def document(findings: Findings) -> str:
     blocks.append(f"{len(findings.ours):,} cells, {findings.records:,} finished splits.{beside}")
     blocks += ["## With against without the regulariser", *_pairs(findings)]
     cells = ["## Every cell", *_every_cell(findings.lines, findings.only_demo)]
+    if told := standings(findings.lines):
+        cells += ["### Samples", _bullets(told)]
     if not findings.table1_first:
         blocks += cells
     for number, setup in enumerate(findings.setups, start=1):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 
 from caref.results import floor
-from caref.results.every_cell import Line, best
+from caref.results.every_cell import Line, best, standings
 from caref.results.findings import Findings
 from caref.results.measures import Measure, held
 
@@ -24,12 +24,15 @@ def section(findings: Findings) -> str:
     body = "\n".join(_line(line, [told[name][at] for name in told], measures, leading) for at, line in enumerate(lines))
     notes = "".join(f"<li>{escape(note)}</li>" for note in findings.notes())
     warnings = f'<details open class="notes"><summary>Warnings</summary><ul>{notes}</ul></details>' if notes else ""
+    told_samples = "".join(f"<li>{escape(line)}</li>" for line in standings(lines))
+    samples = f'<details open class="notes"><summary>Samples</summary><ul>{told_samples}</ul></details>'
+    above = warnings + (samples if told_samples else "")
     search = (
         '<p><input id="filter" type="search" placeholder="Filter: e-SNLI AQ α=2" aria-label="Filter"> '
         '<span id="shown"></span></p>'
     )
     return (
-        f'{warnings}<p class="legend">Mean <span class="std">± population standard deviation</span> over n splits. '
+        f'{above}<p class="legend">Mean <span class="std">± population standard deviation</span> over n splits. '
         "<b>Bold</b>: the best of a model's cells on a dataset. Choose a line to see its splits and predictions.</p>"
         f'{search}<div class="scroll tall"><table class="list" id="all"><thead><tr>{"".join(heads)}</tr></thead>'
         f"<tbody>\n{body}\n</tbody></table></div>"
@@ -50,8 +53,10 @@ def _told(findings: Findings) -> dict[str, list[str]]:
         "peft": [escape(line.peft) for line in lines],
         "regulariser": ["none" if line.reg == "–" else escape(line.reg) for line in lines],
         "settings": [escape(line.settings) for line in lines],
+        "samples": [escape(line.samples.label) for line in lines],
     }
-    shared = {"model": len(set(columns["model"])) == 1, "settings": not any(columns["settings"])}
+    shared = {name: len(set(columns[name])) == 1 for name in ("model", "samples")}
+    shared["settings"] = not any(columns["settings"])
     return {name: texts for name, texts in columns.items() if not shared.get(name)}
 
 

@@ -116,6 +116,9 @@ _CELLS = [
         "failed",
         "refused",
         "explains_nothing",
+        "samples",
+        "why_not_febs_own",
+        "rows",
     ],
     *(f"{metric}_{figure}" for metric in MEASURES for figure in ("mean", "std")),
 ]
@@ -127,6 +130,6 @@ def _cells(findings: Findings) -> Iterable[list[object]]:
         yield [
             *(line.cell.signature, line.model, line.dataset, line.peft, line.reg, line.settings, line.source),
             *(line.trainable_percent, line.n, len(set(line.cell.failed) - set(line.cell.records)), line.refused),
-            int(floor.marked(line)),
+            *(int(floor.marked(line)), line.samples.label, line.samples.why, line.samples.rows),
             *(figure for summary in found for figure in ((summary.mean, summary.std) if summary else (None, None))),
         ]

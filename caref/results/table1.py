@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from caref.results import paper
 from caref.results.labels import distinguishing, settings
 from caref.results.published import is_published
+from caref.results.samples import samples
 from caref.results.store import Cell
 from caref.results.summary import Summary, on_floor, refusal, scores, source, summarise, trainable_percent
 
@@ -92,7 +93,8 @@ def tables(cells: list[Cell]) -> list[Table]:
 
 
 def _order(table: Table) -> tuple:
-    of_the_setup = [line for line in table.departures if "_split " not in line]  # which split is a column's own matter
+    # which split and which samples are a column's own matter
+    of_the_setup = [line for line in table.departures if "_split " not in line and "'s samples: " not in line]
     return (table.demo, table.not_comparable is not None, len(of_the_setup), -table.filled())
 
 
@@ -104,7 +106,7 @@ def _setup(cell: Cell) -> str:
     if content:
         parts["bertscore"] = {"model": content.get("bertscore"), "layer": config["bertscore"].get("layer")}
         parts["content"] = content
-    sizes = {key: config["dataset"].get(key) for key in ("train_size", "eval_size")}
+    sizes = {key: config["dataset"].get(key) for key in ("train_size", "eval_size", "sampling")}
     return json.dumps([_is_demo(cell), parts, sizes], sort_keys=True)
 
 
@@ -145,7 +147,7 @@ def _records(cells: list[Cell]) -> int:
 def _table(group: list[Cell]) -> Table:
     first = group[0]
     reasons = {paper.why_not_comparable(cell.config, source(cell)) for cell in group}
-    departures = sorted({line for cell in group for line in paper.departures(cell.config)})
+    departures = sorted({line for cell in group for line in (*paper.departures(cell.config), *_other_samples(cell))})
     table = Table(
         title=first.config["model"]["name"],
         demo=_is_demo(first),
@@ -164,6 +166,13 @@ def _table(group: list[Cell]) -> Table:
         else:
             table.cells[place] = found[0]
     return table
+
+
+def _other_samples(cell: Cell) -> list[str]:
+    """Why a cell's samples are not FEB's, which are the paper's; nothing where its configuration alone tells."""
+    found = samples(cell.records)
+    name = paper.DATASETS[cell.config["dataset"]["name"]]
+    return [f"{name}'s samples: {reason}" for reason in found.reasons if not reason.startswith("dataset.")]
 
 
 def _name(ordered: list[Table]) -> None:

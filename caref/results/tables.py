@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from caref.results.every_cell import Line, lines
+from caref.results.every_cell import Line, lines, standings
 from caref.results.measures import MEASURES, SWEEP, shown
 from caref.results.store import Cell
 from caref.results.summary import Summary, scores, summarise
@@ -60,7 +60,7 @@ def sweep_table(cells: Sequence[Cell], wanted: Mapping[str, int] | int = 60) -> 
         for note in ([f"refused, {line.refused}"] if line.refused else []) + line.warnings
     ]
     demo = ["Demo data: made by the project, not the paper's datasets."] if any(_demo(line) for line in found) else []
-    return "\n".join([aligned([head, *body]), *notes, *demo])
+    return "\n".join([aligned([head, *body]), *notes, *standings(found), *demo])
 
 
 def _demo(line: Line) -> bool:

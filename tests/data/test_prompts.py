@@ -90,3 +90,21 @@ def test_source_never_tells_the_gold(data_root, dataset, split):
 
 def test_answers_are_compared_without_case_and_margins():
     assert prompts.normalised(" In ITALY\n") == prompts.normalised("in italy")
+
+
+def test_rationale_is_found_where_white_space_was_collapsed():
+    premise, hypothesis = "A  man\tin\u00a0 red   runs", "Somebody   IS  awake"
+    spans = tuple(
+        Span(field, content.index(word), content.index(word) + len(word))
+        for field, content, word in (
+            ("hypothesis", hypothesis, "Somebody"),
+            ("hypothesis", hypothesis, "IS  awake"),
+            ("premise", premise, "man"),
+            ("premise", premise, "red   runs"),
+        )
+    )
+    example = replace(ESNLI, fields={"premise": premise, "hypothesis": hypothesis}, rationale=spans)
+    source = prompts.text("esnli", example).source
+    assert source == "explain nli hypothesis: Somebody IS awake premise: A man in red runs"
+    found = [source[start:end] for start, end in prompts.rationale("esnli", example)]
+    assert found == ["Somebody", "IS awake", "man", "red runs"]

@@ -78,7 +78,11 @@ def test_splits_that_are_not_febs_own_are_not_compared(ours, theirs):
         cell.records[split]["protocol"] = {"sampling": "feb", "own": False, "reasons": ["x"], "replaced": {}}
     (found,) = compared([cell, theirs])
     assert found["accuracy"].difference.n == 10 and found["accuracy"].difference.p is None
-    for record in ({"protocol": {"own": False}}, {}, {**OWN, "source": "demo"}):
+    for record in (
+        {"protocol": {"sampling": "feb", "own": False, "reasons": ["x"], "replaced": {}}},
+        {},
+        {**OWN, "source": "demo"},
+    ):
         apart = ours(record=record)
         assert compared([apart, theirs]) == []
         assert "Not compared, since no split is FEB's own: e-SNLI, " in markdown.document(
