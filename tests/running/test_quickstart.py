@@ -1,4 +1,4 @@
-"""`make run` asks the project's question in small: two cells that differ in the regulariser alone, on three splits."""
+"""`make run` asks the project's question in small: two cells that differ in the regulariser alone, on two splits."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ def test_the_quickstart_plans_with_and_without_the_regulariser(command, tmp_path
     done = command("run.py", "-m", "+experiments=quickstart", "dry_run=true", f"results_dir={tmp_path}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     cells = [line.split(None, 4) for line in done.stdout.splitlines() if "SmolLM2-135M" in line]
-    assert [(done_, left) for _, done_, left, *_ in cells] == [("0", "3"), ("0", "3")]
+    assert [(done_, left) for _, done_, left, *_ in cells] == [("0", "2"), ("0", "2")]
     assert [cell[-1].split(", ", 3)[:3] for cell in cells] == [["SmolLM2-135M", "CoS-E", "LoRA r=4 α=8"]] * 2
     assert [cell[-1].split(", ", 3)[3].partition(" α")[0] for cell in cells] == ["no regulariser", "SCED"]
 
