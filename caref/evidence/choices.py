@@ -150,7 +150,9 @@ def _shares_prompts(model, backbone: Backbone, splits: int) -> bool:
     if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
         return False  # its prefix already lies in the cache
     shortest = torch.full((splits, 1), backbone.tokenizer.pad_token_id, device=backbone.device)
-    return isinstance(getattr(model(input_ids=shortest, use_cache=True), "past_key_values", None), DynamicCache)
+    with backbone.autocast():
+        output = model(input_ids=shortest, use_cache=True)
+    return isinstance(getattr(output, "past_key_values", None), DynamicCache)
 
 
 def _on(backbone: Backbone, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ SMALL = (
     "evaluation.max_new_tokens=6",
 )
 ASKED = ("evidence=full", "evidence.examples=4", "evidence.attributions=[saliency,human,random]")
+FEW = ("evidence.examples=4",)
 MAMBA = (
     "model=tiny_llama",
     "model.config.model_type=mamba",
@@ -107,6 +108,15 @@ def test_what_is_there_is_not_asked_again_and_what_is_gone_or_damaged_is(run, ca
     assert "001.jsonl.gz" in capsys.readouterr().out
     assert of_evidence(cell) == whole
     assert (folder / "002.json").stat().st_mtime_ns == times[folder / "002.json"]
+
+
+@pytest.mark.parametrize("model", ("tiny_t5", "tiny_llama", "tiny_gpt2", "tiny_bart"))
+def test_whatever_is_asked_comes_out_in_bfloat16_too(model, run):
+    """What a job chooses by itself where the processor has it: weights in bfloat16, what is trained in float32."""
+    cell, asked = run(f"model={model}", "peft=lora_r4", "splits=0", "train.precision=bf16", "evidence=full", *FEW)
+    scores = evidence.read_split(evidence.folder_of(cell, asked), 0)["scores"]
+    for name in ("calibration.ece", "erasure.attention.tau", "erasure.leave_one_out.comprehensiveness"):
+        assert scores[name] is not None, name
 
 
 def test_another_question_is_kept_beside_the_first(run):
