@@ -1,5 +1,6 @@
 """A model from its shape: the configuration, and the network it describes with random weights or with none."""
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from torch import nn
 
 from caref.config.schema import Model
 from caref.errors import UserError
+from caref.models import ties
 from caref.models.checkpoints import Folder, Gguf, Hub, locate
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def spelt_out(shape: Mapping[str, Any]) -> "PreTrainedConfig":
     if unknown:
         raise UserError(f"model.config.{unknown[0]}: {family} has no such key")
     try:
-        return known(**shape)
+        return _as_asked(known(**shape), shape)
     except (ValueError, TypeError, StrictDataclassError) as error:
         raise UserError(f"model.config: {family} refuses it: {error}") from None
 
@@ -120,11 +122,22 @@ def _is_dropout(key: str) -> bool:
 def skeleton(model: Model) -> "PreTrainedModel":
     """The network on the meta device: every parameter's name and shape, and no memory.
 
+    Of a folder with weights, or of the hub's copy in the local cache, it ties what loading them ties.
+
     Raises:
-        UserError: as `configuration` does.
+        UserError: as `configuration` does, or the weights cannot be read.
     """
+    config = configuration(model)
+    folder = None if model.config else ties.folder(config)
+    kept = ties.kept(folder) if folder else {}
     with torch.device("meta"):
-        return assembled(configuration(model))
+        if kept:
+            network = _built(config)
+            ties.untie(network, kept)
+            return network
+        if folder:
+            config = _as_asked(config, json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        return assembled(config)
 
 
 def with_random_weights(config: "PreTrainedConfig") -> "PreTrainedModel":
@@ -140,28 +153,30 @@ def assembled(config: "PreTrainedConfig") -> "PreTrainedModel":
     Raises:
         UserError: if the family has no language model.
     """
+    network = _built(config)
+    # transformers 5 ties every T5 built from its configuration, and remembers a checkpoint's `tie_word_embeddings:
+    # false` (Flan-T5's) only as `scale_decoder_outputs: false`.
+    if not getattr(config, "scale_decoder_outputs", True) and "lm_head.weight" in network.all_tied_weights_keys:
+        ties.part_with(network, "lm_head.weight")
+        nn.init.normal_(network.lm_head.weight, std=config.d_model**-0.5)
+    return network
+
+
+def _built(config: "PreTrainedConfig") -> "PreTrainedModel":
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     try:
-        network = family.from_config(config)
+        return family.from_config(config)
     except ValueError:
         raise UserError(
             f"model.config.model_type={config.model_type}: transformers has no language model of it"
         ) from None
-    _untie_head(network)
-    return network
 
 
-def _untie_head(network: "PreTrainedModel") -> None:
-    # transformers 5 ties every T5 built from its configuration, and remembers a checkpoint's `tie_word_embeddings:
-    # false` (Flan-T5's) only as `scale_decoder_outputs: false`.
-    head = network.get_output_embeddings()
-    if (
-        getattr(network.config, "scale_decoder_outputs", True)
-        or head.weight is not network.get_input_embeddings().weight
-    ):
-        return
-    head.weight = nn.Parameter(torch.empty_like(head.weight))
-    nn.init.normal_(head.weight, std=network.config.d_model**-0.5)
-    network.all_tied_weights_keys.pop("lm_head.weight", None)
+def _as_asked(config: "PreTrainedConfig", shape: Mapping[str, Any]) -> "PreTrainedConfig":
+    """With T5's mark of a head of its own where the shape asks for one and the family, mT5 or UMT5, would forget it."""
+    asked = shape.get("tie_word_embeddings") is False
+    if asked and config.tie_word_embeddings and not hasattr(config, "scale_decoder_outputs"):
+        config.scale_decoder_outputs = False
+    return config
