@@ -1,7 +1,8 @@
 """One split or several side by side, from batches to trained weights: a plain loop."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 
 import torch
@@ -65,6 +66,7 @@ def fit(
     settings: Train,
     seeds: Sequence[int],
     on_step: Callable[[list[Mapping[str, float]]], None] = lambda terms: None,
+    on_epoch: Callable[[int], None] = lambda done: None,
 ) -> list[dict[str, float] | SplitFailed]:
     """Train the parts of K splits: AdamW, linear warm-up and decay, clipped gradients, each split as if alone.
 
@@ -77,13 +79,15 @@ def fit(
         splits: the training examples of each, equally many.
         seeds: of each split's order of examples and of its dropout.
         on_step: is told each split's terms after every step.
+        on_epoch: is told how many epochs are done, 0 at the start, as long as no split has failed. It may ask the model
+            for whatever it likes without moving the training.
 
     Returns:
         Of each split every term's mean over the last epoch and the loss's, or why it failed: the step and the terms
         at which its loss was not finite.
     """
     (count,) = {len(examples) for examples in splits}  # or else their schedules differ
-    total = steps(count, settings.batch_size, settings.epochs)
+    an_epoch, total = (steps(count, settings.batch_size, epochs) for epochs in (1, settings.epochs))
     optimizer = torch.optim.AdamW(
         part.parameters, lr=settings.lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=settings.weight_decay
     )
@@ -98,6 +102,8 @@ def fit(
     history: list[list[dict[str, float]]] = []
     failed: dict[int, SplitFailed] = {}
     with own_masks(seeds, backbone.device):
+        with undisturbed(part.model):
+            on_epoch(0)
         for step, drawn in enumerate(zip(*orders, strict=True), start=1):
             batch = collate(list(chain.from_iterable(drawn)), backbone)
             with backbone.autocast():
@@ -123,8 +129,21 @@ def fit(
             part.after_step(step)
             optimizer.zero_grad(set_to_none=True)
             on_step(history[-1])
-    last = history[-steps(count, settings.batch_size, 1) :]
+            if step % an_epoch == 0 and not failed:
+                with undisturbed(part.model):
+                    on_epoch(step // an_epoch)
+    last = history[-an_epoch:]
     return [failed.get(place) or _means([values[place] for values in last]) for place in range(len(splits))]
+
+
+@contextmanager
+def undisturbed(model: torch.nn.Module) -> Iterator[None]:
+    """After the block the model's modules are in the modes they were in, and PyTorch's generators where they were."""
+    modes = {module: module.training for module in model.modules()}
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        yield
+    for module, mode in modes.items():
+        module.training = mode
 
 
 def clip(parameters: Sequence[torch.nn.Parameter], max_norm: float, splits: int) -> None:

@@ -43,6 +43,8 @@ class Dataset:
     train_size: int = 48  # training examples a split
     eval_size: int = 350  # evaluated examples a split; feb draws as many of each class, so 348 of e-SNLI
     sampling: str = "feb"  # feb: FEB's own samples; balanced: the project's, any size of any file, nothing twice
+    target: str = "answer_and_explanation"  # what the model learns to write; answer: nothing after it
+    target: str = "answer_and_explanation"  # what the model learns to write; answer: nothing after it
 
 
 @dataclass
@@ -91,6 +93,7 @@ class Evidence:
     measures: list[str] = field(default_factory=list)  # files of caref.evidence.measures
     attributions: list[str] = field(default_factory=list)  # files of caref.evidence.attribution
     removal: str = "delete"  # delete: a removed word's tokens go; mask: one mask token stands for them
+    epochs: list[int] = field(default_factory=list)  # also after so many epochs of the training; 0: before it
 
 
 @dataclass

@@ -37,6 +37,7 @@ _ONE_OF = {
     "train.supervise": ("joint", "answer"),
     "source.name": ("auto", "files", "hub", "demo"),
     "dataset.sampling": ("feb", "balanced"),
+    "dataset.target": ("answer_and_explanation", "answer"),
     "dataset.train_split": ("train", "validation", "test"),
     "dataset.eval_split": ("train", "validation", "test"),
     "tracker.mode": ("offline", "online"),
@@ -90,6 +91,17 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield key, f"there is no {unknown[0]}; choose of {', '.join(known)}"
     if values["evidence.attributions"] and not values["evidence.measures"]:
         yield "evidence.attributions", "no measure looks at them; choose some by evidence.measures, or evidence=full"
+    if epochs := values["evidence.epochs"]:
+        last = values["train.epochs"]
+        if not values["evidence.measures"]:
+            yield "evidence.epochs", "nothing is measured then; choose evidence=quick or evidence=full"
+        if beyond := [epoch for epoch in epochs if not 0 <= epoch <= last]:
+            yield (
+                "evidence.epochs",
+                f"there is no epoch {beyond[0]}: 0 is before the training, train.epochs={last} its end",
+            )
+        if epochs != sorted(set(epochs)):
+            yield "evidence.epochs", f"must ascend, each once: {sorted(set(epochs))}"
     if values["tracker.name"] == "wandb":
         if found := sorted(set(_NO_PROJECT) & set(values["tracker.project"])):
             yield (

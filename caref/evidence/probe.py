@@ -22,16 +22,20 @@ class Evidence:
         reliability: bins of confidence, see `calibration.reliability`.
         rows: one an example: id, log-probabilities of the choices, the words and each attribution's scores of them.
         run: on what it was computed, and how long that took.
+        by_epoch: the scores at the epochs of the training that were asked for, "0" before it.
     """
 
     scores: dict[str, float | None]
     reliability: list[Mapping]
     rows: list[Mapping]
     run: Mapping = field(default_factory=dict)
+    by_epoch: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     def record(self, split: int, seed: int) -> dict:
         """What the results folder keeps of it beside the rows."""
         scores = {"scores": self.scores, "reliability": self.reliability}
+        if self.by_epoch:
+            scores["by_epoch"] = dict(self.by_epoch)
         return {"split": split, "seed": seed, "examples": len(self.rows), "run": dict(self.run), **scores}
 
 
@@ -48,7 +52,7 @@ def probe(
     backbone: Backbone,
     dataset: str,
     splits: Sequence[Split],
-    written: Sequence[Sequence[Parsed]],
+    written: Sequence[Mapping[int, Parsed]],
     asked: Mapping,
     batch_size: int,
     max_new_tokens: int,
@@ -57,7 +61,7 @@ def probe(
 
     Args:
         model: the trained models in one, as `caref.models.packed` makes it.
-        written: what each split's model wrote for its evaluated examples, in their order.
+        written: what each split's model wrote for its `chosen` examples, by their places.
         asked: `examples`, `attributions`, `measures` and `removal`, as `caref.config.schema.Evidence` has them.
         batch_size: questions of a split at a time.
         max_new_tokens: where a generation is cut.

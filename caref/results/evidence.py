@@ -39,7 +39,10 @@ class Found:
 
 def described(evidence: Mapping) -> dict:
     """What is asked, without what it is called: the same question has the same mark."""
-    return {"edition": EDITION} | {key: value for key, value in evidence.items() if key != "name"}
+    asked = {key: value for key, value in evidence.items() if key != "name"}
+    if not asked.get("epochs"):  # which was no key once
+        asked.pop("epochs", None)
+    return {"edition": EDITION} | asked
 
 
 def mark(evidence: Mapping) -> str:

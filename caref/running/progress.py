@@ -28,11 +28,11 @@ class Progress:
         self._bar: tqdm | None = None
         self._began, self._side_by_side = time.monotonic(), 1
 
-    def begin(self, phase: str, total: int) -> None:
-        """A stretch of `total` steps begins: `train` or `generate`."""
+    def begin(self, phase: str, total: int, done: int = 0) -> None:
+        """A stretch of `total` steps begins, `train` or `generate`, or goes on where some are done."""
         self.end()
-        interactive = sys.stderr.isatty()
-        self._bar = tqdm(total=total, desc=f"{self._title}  {phase}", leave=False, disable=not interactive)
+        told, silent = f"{self._title}  {phase}", not sys.stderr.isatty()
+        self._bar = tqdm(total=total, desc=told, leave=False, initial=done, disable=silent)
 
     def step(self, terms: Mapping[str, float] | None = None, count: int = 1) -> None:
         """`count` more steps are done; `terms` are shown beside the bar."""

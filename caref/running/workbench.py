@@ -92,12 +92,20 @@ class Workbench(Loaded):
             history.append(terms)
             progress.step({name: fmean(one[name] for one in terms) for name in terms[0]})
 
+        by_epoch: dict[int, list[Evidence]] = {}
+
+        def look(epoch: int) -> None:
+            if epoch in job.evidence.epochs and epoch < job.train.epochs:  # at the end it is asked anyway
+                progress.begin(f"split {named} evidence, epoch {epoch}", 1)
+                by_epoch[epoch] = self._evidence_amid(part.model, splits, evaluation)
+                progress.begin(f"split {named} train", total, done=len(history))
+
         with packed_part(backbone, job.peft, seeds, total) as part:
             if job.train.save:  # others fill the disk meanwhile
                 saving.check_room(self.saved, len(splits), part.counts.trainable)
             began = time.monotonic()
             progress.begin(f"split {named} train", total)
-            terms = training.fit(part, backbone, self.objective, train, job.train, seeds, on_step=told)
+            terms = training.fit(part, backbone, self.objective, train, job.train, seeds, on_step=told, on_epoch=look)
             if all(isinstance(one, SplitFailed) for one in terms):
                 return terms
             trained = time.monotonic()
@@ -121,7 +129,7 @@ class Workbench(Loaded):
             evidence = [None] * len(splits)
             if job.evidence.measures and not any(isinstance(one, SplitFailed) for one in terms):
                 progress.begin(f"split {named} evidence", 1)
-                evidence = self.evidence(part.model, splits, generations)
+                evidence = self._with_epochs(by_epoch, self.evidence(part.model, splits, generations))
             counts = {
                 "train": len(train[0]),
                 "evaluated": len(evaluation[0]),
@@ -129,7 +137,8 @@ class Workbench(Loaded):
                 "trainable": part.counts.trainable,
                 "parameters": part.counts.total,
             }
-        shared = {"train": (trained - began) / len(splits), "generate": (generated - trained) / len(splits)}
+        looked = math.fsum(one.run["seconds"]["evidence"] for found in by_epoch.values() for one in found)
+        shared = {"train": (trained - began - looked) / len(splits), "generate": (generated - trained) / len(splits)}
         return [
             terms[place]
             if isinstance(terms[place], SplitFailed)
@@ -148,20 +157,54 @@ class Workbench(Loaded):
             for place, split in enumerate(splits)
         ]
 
-    def evidence(self, model, splits: Sequence[Split], generations: Sequence[Sequence[str]]) -> "list[Evidence]":
-        """Of each split, with what it took and on what."""
-        from caref.evaluation.parse import parse
-        from caref.evidence.probe import probe
+    def evidence(
+        self, model, splits: Sequence[Split], generations: Sequence[Mapping[int, str]], began: float | None = None
+    ) -> "list[Evidence]":
+        """Of each split, with what it took and on what.
 
-        began = time.monotonic()
-        parsed = [[parse(text) for text in texts] for texts in generations]
+        Args:
+            generations: of each split's examples, by their places; those that are looked at are enough.
+            began: when the work on it did, where that was earlier.
+        """
+        from caref.evaluation.parse import parse
+        from caref.evidence.probe import chosen, probe
+
+        began = time.monotonic() if began is None else began
         asked, batch_size = OmegaConf.to_container(self.job.evidence), self.job.evaluation.batch_size
+        parsed = [
+            {place: parse(texts[place]) for place in chosen(split, asked["examples"])}
+            for split, texts in zip(splits, generations, strict=True)
+        ]
         found = probe(
             *(model, self.backbone, self.job.dataset.name, splits, parsed, asked),
             *(batch_size, self.job.evaluation.max_new_tokens),
         )
         seconds = {"evidence": (time.monotonic() - began) / len(splits)}
         return [replace(one, run=self._provenance(seconds, len(splits))) for one in found]
+
+    def _evidence_amid(self, model, splits: Sequence[Split], evaluation: Sequence[Sequence]) -> "list[Evidence]":
+        """Of each split, amid its training: its model writes for the examples that are looked at."""
+        from caref.evaluation.generate import side_by_side
+        from caref.evidence.probe import chosen
+
+        began = time.monotonic()
+        places = [chosen(split, self.job.evidence.examples) for split in splits]
+        prompts = [[own[place] for place in few] for own, few in zip(evaluation, places, strict=True)]
+        wanted = self.job.evaluation
+        texts = side_by_side(model, self.backbone, prompts, wanted.batch_size, wanted.max_new_tokens)
+        written = [dict(zip(*pair, strict=True)) for pair in zip(places, texts, strict=True)]
+        return self.evidence(model, splits, written, began)
+
+    def _with_epochs(
+        self, by_epoch: "Mapping[int, Sequence[Evidence]]", final: "Sequence[Evidence]"
+    ) -> "list[Evidence]":
+        """The final evidence of each split with the scores at the epochs asked for."""
+        if self.job.train.epochs in self.job.evidence.epochs:
+            by_epoch = {**by_epoch, self.job.train.epochs: final}
+        return [
+            replace(one, by_epoch={str(epoch): found[place].scores for epoch, found in by_epoch.items()})
+            for place, one in enumerate(final)
+        ]
 
     def _save(self, part: "PackedPart", place: int, split: Split) -> None:
         try:

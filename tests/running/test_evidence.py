@@ -119,6 +119,51 @@ def test_whatever_is_asked_comes_out_in_bfloat16_too(model, run):
         assert scores[name] is not None, name
 
 
+TRAINED = ("train.epochs=3", "train.save=true", "model.dropout=0.1")
+BY_EPOCH = (
+    "evidence=full",
+    "evidence.epochs=[0,1,3]",
+    "evidence.examples=3",
+    "evidence.measures=[calibration,mention,skewness]",
+    "evidence.attributions=[attention,saliency]",
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "peft"),
+    [("tiny_t5", "base"), ("tiny_t5", "adalora"), ("tiny_llama", "aq"), ("tiny_bart", "base"), ("tiny_gpt2", "base")],
+)
+def test_looking_at_epochs_moves_neither_weights_nor_records(model, peft, run):
+    line = (f"model={model}", f"peft={peft}", "splits=0", *TRAINED)
+    plain, _ = run(*line, results="plain")
+    cell, part = run(*line, *BY_EPOCH, results="looked")
+    assert cell.name == plain.name and material(cell) == material(plain)
+    weights = [sorted((one / "trained").rglob("*.safetensors")) for one in (plain, cell)]
+    assert [path.read_bytes() for path in weights[0]] == [path.read_bytes() for path in weights[1]] != []
+    record = evidence.read_split(evidence.folder_of(cell, part), 0)
+    assert list(record["by_epoch"]) == ["0", "1", "3"] and record["by_epoch"]["3"] == record["scores"]
+    assert record["by_epoch"]["0"] != record["by_epoch"]["1"] != record["scores"]
+    later, _ = run(*line, *BY_EPOCH, results="plain")
+    assert of_evidence(later) == of_evidence(cell)
+
+
+def test_a_packs_epochs_are_those_of_each_split_alone(run):
+    line = ("splits=0:2", *TRAINED, *BY_EPOCH)
+    alone, _ = run(*line, "pack=1", results="alone")
+    packed, _ = run(*line, "pack=2", results="packed")
+    assert material(alone) == material(packed)
+    ours, theirs = (evidence.of_cell(cell)[0].records for cell in (alone, packed))
+    for split in range(2):
+        for epoch, scores in ours[split]["by_epoch"].items():
+            expected = {name: value and pytest.approx(value, rel=1e-3, abs=1e-3) for name, value in scores.items()}
+            assert theirs[split]["by_epoch"][epoch] == expected
+
+
+def test_a_training_that_has_failed_is_not_looked_at(run):
+    with pytest.raises(SplitFailed, match="2 of 2 splits failed"):
+        run("splits=0:2", *TRAINED, *BY_EPOCH, "train.lr=1e30", "pack=2")
+
+
 def test_another_question_is_kept_beside_the_first(run):
     cell, _ = run("splits=0", *ASKED)
     run("splits=0", "evidence=quick")
@@ -170,6 +215,10 @@ def test_what_cannot_be_had_is_refused_before_any_training(run, tmp_path):
         (["evidence.attributions=[saliency]"], "no measure looks at them"),
         (["evidence=full", "evidence.removal=hide"], "evidence.removal=hide: must be one of delete, mask"),
         (["evidence=full", "evidence.examples=0"], "evidence.examples=0: must be at least 1"),
+        (["evidence=quick", "evidence.epochs=[0,2]"], "evidence.epochs=[0, 2]: there is no epoch 2: 0 is before the"),
+        (["evidence=quick", "evidence.epochs=[-1]"], "there is no epoch -1"),
+        (["evidence=quick", "evidence.epochs=[1,0,1]"], "must ascend, each once: [0, 1]"),
+        (["evidence.epochs=[0]"], "nothing is measured then; choose evidence=quick"),
     ],
 )
 def test_what_is_no_question_is_refused(composed, overrides, told):
