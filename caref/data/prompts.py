@@ -22,7 +22,7 @@ class Text:
 
     Args:
         source: the input text.
-        target: answer, SEPARATOR, and the first gold explanation; or the answer alone. In lower case.
+        target: answer, SEPARATOR, and the first gold explanation; in lower case.
         offsets: characters [start, end) of the source where each field's text lies.
     """
 
@@ -31,15 +31,10 @@ class Text:
     offsets: Mapping[str, tuple[int, int]]
 
 
-def text(dataset: str, example: Example, answer_only: bool = False) -> Text:
-    """The source and target texts of an example of a dataset (esnli, ecqa, comve, cos_e, ...).
-
-    Args:
-        answer_only: leave the explanation out of the target; where nobody explained the example there is none anyway.
-    """
+def text(dataset: str, example: Example) -> Text:
+    """The source and target texts of an example of a dataset (esnli, ecqa, comve, cos_e, ...)."""
     source, offsets = _source(dataset, example)
-    explained = "" if answer_only else "".join(SEPARATOR + said for said in example.explanations[:1])
-    return Text(source, _spaced(example.answer + explained).lower(), offsets)
+    return Text(source, _spaced(example.answer + SEPARATOR + example.explanations[0]).lower(), offsets)
 
 
 def rationale(dataset: str, example: Example) -> tuple[tuple[int, int], ...]:

@@ -81,7 +81,7 @@ def try_evidence(bench: Workbench, split: Split) -> None:
 
     if bench.job.evidence.measures:
         few = replace(split, evaluation=split.evaluation[:1])
-        with packed_part(bench.backbone, bench.job.peft, [split.seed], total_steps=1) as part:
+        with packed_part(bench.backbone, bench.job.peft, [split.seed], total_steps=100) as part:
             bench.evidence(part.model, [few], [[split.evaluation[0].answer + SEPARATOR + "it is"]])
 
 
