@@ -32,7 +32,7 @@ def write(results_dir: Path, out: Path, ratings: Path | None = None) -> list[Pat
 
     usual = results_dir / "ratings" / "agreement" / "judgement.json"
     kept = ratings / "judgement.json" if ratings else usual if usual.exists() else None
-    found = findings.gather(cells, judgement.read(kept) if kept else None)
+    found = findings.gather(cells, judgement.read(kept) if kept else None, results_dir)
     texts = {
         "report.html": page.document(found, results_dir),
         "report.md": markdown.document(found),

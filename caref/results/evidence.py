@@ -122,13 +122,19 @@ def of_cell(cell: Path) -> list[Found]:
     """Everything a cell's folder holds, one question after the other; what is damaged is named and left out."""
     try:
         folders = sorted(folder for folder in (cell / "evidence").iterdir() if folder.is_dir())
-    except OSError:
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        return [Found("", {}, unread=[f"{cell / 'evidence'}: cannot be read ({error.strerror or error})"])]
     return [_found(folder) for folder in folders]
 
 
 def _found(folder: Path) -> Found:
     found = Found(folder.name, _asked(folder))
+    if not found.asked:
+        found.unread.append(
+            f"{folder / 'asked.yaml'}: does not tell what was asked, which the folder's name is made of"
+        )
     try:
         splits = numbered(folder)
     except Unreadable as error:
@@ -148,8 +154,9 @@ def _found(folder: Path) -> Found:
 
 
 def _asked(folder: Path) -> dict:
+    """What was asked, as far as it is what the folder is named after."""
     try:
         asked = yaml.safe_load(read(folder / "asked.yaml"))
-    except (FileNotFoundError, Unreadable, yaml.YAMLError, UnicodeDecodeError):
-        asked = None
-    return asked if isinstance(asked, dict) else {}
+        return asked if isinstance(asked, dict) and digest(canonical(asked))[:8] == folder.name else {}
+    except (FileNotFoundError, Unreadable, yaml.YAMLError, ValueError, TypeError, RecursionError):
+        return {}

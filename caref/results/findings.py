@@ -1,10 +1,12 @@
 """Everything a report says about a results folder, worked out once; Markdown, LaTeX, CSV and HTML only set it down."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from caref.results import (
     beside_published,
     claims,
+    evidence_compared,
     figures,
     human_scores,
     paired_figure,
@@ -17,6 +19,7 @@ from caref.results.beside_published import Beside
 from caref.results.claims import Verdict
 from caref.results.drawing import Figure
 from caref.results.every_cell import Line, lines
+from caref.results.evidence_compared import Evidence
 from caref.results.judgement import Judgement
 from caref.results.significance import Comparison
 from caref.results.store import Cell
@@ -47,6 +50,7 @@ class Findings:
     drawn_pairs: list[Figure]  # of the first of them
     beside: list[Beside]  # ours and what others have published
     judgement: Judgement | None = None  # what people said, where they were asked
+    evidence: Evidence = field(default_factory=Evidence)
 
     @property
     def ours(self) -> list[Line]:
@@ -89,12 +93,20 @@ class Findings:
         return [
             f"{line.cell.signature} ({line.model}, {line.dataset}, {line.peft}, {line.reg}): {note}"
             for line in self.lines
-            for note in ([f"refused, {line.refused}"] if line.refused else []) + line.warnings
+            for note in [
+                *([f"refused, {line.refused}"] if line.refused else []),
+                *line.warnings,
+                *self.evidence.notes.get(line.cell.signature, []),
+            ]
         ]
 
 
-def gather(cells: list[Cell], judgement: Judgement | None = None) -> Findings:
-    """Tables, tests, claims and figures of a results folder's cells, and what people judged of them."""
+def gather(cells: list[Cell], judgement: Judgement | None = None, results_dir: Path | None = None) -> Findings:
+    """Tables, tests, claims and figures of a results folder's cells, and what people judged of them.
+
+    Args:
+        results_dir: where the cells' evidence is read from; None: none is.
+    """
     setups = []
     for number, table in enumerate(tables(cells), start=1):
         drawn = figures.of_table(table, suffix="" if number == 1 else f"-{number}")
@@ -115,7 +127,8 @@ def gather(cells: list[Cell], judgement: Judgement | None = None) -> Findings:
     across += published_figure.drawn(beside)
     if judgement:
         across.insert(0, human_scores.figure(judgement))
-    return Findings(setups, claims.printed(), across, found, pairs, drawn_pairs, beside, judgement)
+    evidence = evidence_compared.gather(found, pairs, results_dir) if results_dir else Evidence()
+    return Findings(setups, claims.printed(), across, found, pairs, drawn_pairs, beside, judgement, evidence)
 
 
 def standing(table: Table) -> str:

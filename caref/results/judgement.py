@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from caref.errors import UserError
+from caref.results.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -133,17 +134,6 @@ def read(path: Path) -> Judgement:
         raise UserError(f"{path}: cannot be read ({error.strerror}); `caref.ratings agree` writes it") from None
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path}: not what `caref.ratings agree` wrote; run it again") from None
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table in words, for a terminal, Markdown or HTML: its first `left` columns hold words."""
-
-    title: str
-    note: str
-    head: list[str]
-    body: list[list[str]]
-    left: int
 
 
 def grids(judgement: Judgement) -> list[Grid]:

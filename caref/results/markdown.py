@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from caref.results import beside_published, floor, paper
+from caref.results import beside_published, evidence_grids, floor, paper
 from caref.results.claims import Verdict, p_value, sentence
 from caref.results.every_cell import Line, standings
 from caref.results.findings import DEMO_BANNER, Findings, standing
@@ -25,6 +25,8 @@ def document(findings: Findings) -> str:
     beside = f" Beside them {len(findings.published):,} published cells, not ours." if findings.published else ""
     blocks.append(f"{len(findings.ours):,} cells, {findings.records:,} finished splits.{beside}")
     blocks += ["## With against without the regulariser", *_pairs(findings)]
+    if findings.evidence.questions:
+        blocks += [f"## {evidence_grids.TITLE}", *_evidence(findings)]
     cells = ["## Every cell", *_every_cell(findings.lines, findings.only_demo)]
     if told := standings(findings.lines):
         cells += ["### Samples", _bullets(told)]
@@ -93,6 +95,18 @@ def _pairs(findings: Findings) -> list[str]:
             drawn = findings.drawn_pairs[number]
             blocks.append(f"![{drawn.title}]({drawn.name}.png)\n\n*{drawn.title}.* {drawn.caption}")
     return blocks
+
+
+def _evidence(findings: Findings) -> list[str]:
+    blocks = list(evidence_grids.TOLD)
+    for question in findings.evidence.questions:
+        titles = evidence_grids.titles((held.line for held in question.held), findings.only_demo)
+        grids = map(evidence_grids.shift, question.shifts)
+        by_cell = (evidence_grids.attributions(*one) for one in zip(question.held, titles, strict=True))
+        blocks.append(f"### {question.title.capitalize()}")
+        for grid in (*grids, *evidence_grids.cells(question, titles), *filter(None, by_cell)):
+            blocks += [f"#### {grid.title}", *filter(None, [grid.note]), _grid(grid.head, grid.body, grid.left)]
+    return [*blocks, _bullets(evidence_grids.glossary(findings.evidence))]
 
 
 def _table(table: Table, only_demo: bool) -> list[str]:

@@ -31,7 +31,8 @@ class Measure:
     meaning: str
 
     def text(self, value: float) -> str:
-        return f"{value:.{self.decimals}f}"
+        """A value; never "-0.00"."""
+        return f"{round(value, self.decimals) + 0.0:.{self.decimals}f}"
 
     def change(self, value: float) -> str:
         """A difference with its sign; never "-0.00"."""

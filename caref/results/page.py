@@ -8,7 +8,16 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from caref.results import beside_published, floor, page_cells, page_pairs, page_people, page_tables, paper
+from caref.results import (
+    beside_published,
+    floor,
+    page_cells,
+    page_evidence,
+    page_pairs,
+    page_people,
+    page_tables,
+    paper,
+)
 from caref.results.claims import AGREES, CONTRADICTS, NOT_ENOUGH, SUPPORTED, UNCLEAR, Verdict, sentence
 from caref.results.drawing import Figure
 from caref.results.findings import DEMO_BANNER, Findings
@@ -19,6 +28,7 @@ from caref.results.with_without import caution, headline
 _WEB = Path(__file__).with_name("web")
 _SECTIONS = {
     "pairs": "With against without the regulariser",
+    "evidence": "Evidence",
     "table1": "Table 1",
     "claims": "Claims",
     "figures": "Figures",
@@ -43,6 +53,7 @@ def document(findings: Findings, results_dir: Path) -> str:
     """
     sections = {
         "pairs": page_pairs.section(findings),
+        "evidence": page_evidence.section(findings) if findings.evidence.questions else "",
         "table1": page_tables.table1(findings),
         "claims": _claims(findings),
         "figures": _figures(findings),
@@ -53,7 +64,8 @@ def document(findings: Findings, results_dir: Path) -> str:
         "cells": page_cells.section(findings),
         "method": _method(findings),
     }
-    absent = {name for name, there in (("published", findings.published), ("people", findings.judgement)) if not there}
+    held = {"published": findings.published, "people": findings.judgement, "evidence": findings.evidence.questions}
+    absent = {name for name, there in held.items() if not there}
     order = [name for name in _SECTIONS if name not in absent]
     if not findings.table1_first:  # the cells that are there before the places that are empty
         order.remove("cells")

@@ -1,10 +1,14 @@
-"""The report's numbers as CSV, unrounded: table1.csv, tests.csv and cells.csv."""
+"""The report's numbers as CSV, unrounded: table1.csv, tests.csv, cells.csv; where there is evidence, also
+evidence.csv and evidence_tests.csv.
+"""
 
 import csv
 import io
 from collections.abc import Iterable
 
 from caref.results import floor, paper
+from caref.results.evidence_compared import Evidence
+from caref.results.evidence_scores import Name
 from caref.results.findings import Findings
 from caref.results.measures import MEASURES, TABLE1, shown
 from caref.results.table1 import AVERAGE, COLUMNS
@@ -12,11 +16,15 @@ from caref.results.table1 import AVERAGE, COLUMNS
 
 def files(findings: Findings) -> dict[str, str]:
     """The content of each file by its name."""
-    return {
+    found = {
         "table1.csv": _written(_TABLE1, _table1(findings)),
         "tests.csv": _written(_TESTS, _tests(findings)),
         "cells.csv": _written(_CELLS, _cells(findings)),
     }
+    if findings.evidence.questions:
+        found["evidence.csv"] = _written(_EVIDENCE, _evidence(findings.evidence))
+        found["evidence_tests.csv"] = _written(_EVIDENCE_TESTS, _evidence_tests(findings.evidence))
+    return found
 
 
 def _written(head: list[str], body: Iterable[list[object]]) -> str:
@@ -133,3 +141,53 @@ def _cells(findings: Findings) -> Iterable[list[object]]:
             *(int(floor.marked(line)), line.samples.label, line.samples.why, line.samples.rows),
             *(figure for summary in found for figure in ((summary.mean, summary.std) if summary else (None, None))),
         ]
+
+
+_SCORE = ["score", "measure", "attribution", "answer", "label", "unit", "better", "temperature_moves"]
+_EVIDENCE = [
+    *["signature", "model", "dataset", "peft", "reg", "settings", "source", "question", "edition", "examples"],
+    *["removal", *_SCORE, "mean", "std", "n", "splits"],
+]
+
+
+def _evidence(evidence: Evidence) -> Iterable[list[object]]:
+    for question in evidence.questions:
+        told = [question.mark, *(question.asked.get(key) for key in ("edition", "examples", "removal"))]
+        for held in question.held:
+            line = held.line
+            for name in held.names:
+                found = held.summary(name.raw)
+                yield [
+                    *(line.cell.signature, line.model, line.dataset, line.peft, line.reg, line.settings, line.source),
+                    *told,
+                    *_score(name),
+                    *((found.mean, found.std, found.n) if found else (None, None, 0)),
+                    held.n,
+                ]
+
+
+def _score(name: Name) -> list[object]:
+    score = name.score
+    better = {True: "higher", False: "lower", None: None}[score.up]
+    moved = None if score.moved is None else int(score.moved)
+    return [name.raw, name.measure, name.attribution, name.answer, score.label, score.unit, better, moved]
+
+
+_EVIDENCE_TESTS = [
+    *["question", "model", "dataset", "peft", "reg", "settings", "without", "with", *_SCORE, "n"],
+    *["mean_without", "mean_with", "difference", "low", "high", "p", "p_holm", "rank_biserial", "equal_splits"],
+]
+
+
+def _evidence_tests(evidence: Evidence) -> Iterable[list[object]]:
+    for question in evidence.questions:
+        for shift in question.shifts:
+            line = shift.regularised.line
+            for name, change in shift.changes.items():
+                found = change.difference
+                yield [
+                    *(question.mark, line.model, line.dataset, line.peft, line.reg, line.settings),
+                    *(shift.without.line.cell.signature, line.cell.signature, *_score(name), found.n),
+                    *((change.without, change.regularised) if change.splits else (None, None)),
+                    *(found.mean, *(change.bounds or (None, None)), found.p, found.p_holm, found.effect, found.equal),
+                ]

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from caref.results.every_cell import Line
-from caref.results.measures import MEASURES, PAIRS, shown
+from caref.results.measures import MEASURES, PAIRS, Measure, shown
 from caref.results.significance import LEAST_SPLITS, LEVEL, Comparison, Difference, corrected, interval, paired
 from caref.results.summary import scores
 
@@ -18,6 +19,7 @@ class Change:
     """One measure of a pair, over the splits that both cells have."""
 
     metric: str
+    measure: Measure
     splits: tuple[tuple[int, float, float], ...]  # split, without, with
     difference: Difference  # with less without; Holm's p over the pairs of a report, measure by measure
 
@@ -32,7 +34,7 @@ class Change:
     @property
     def better(self) -> int:
         """In how many splits the regularised model is better; of a measure where less is better, has less."""
-        sign = 1 if MEASURES[self.metric].up else -1
+        sign = 1 if self.measure.up else -1
         return sum(sign * (regularised - without) > 0 for _, without, regularised in self.splits)
 
     @property
@@ -42,16 +44,23 @@ class Change:
             return "untested"
         if self.difference.p_holm >= LEVEL:
             return "undecided"
-        return "better" if (self.difference.mean > 0) == bool(MEASURES[self.metric].up) else "worse"
+        return "better" if (self.difference.mean > 0) == bool(self.measure.up) else "worse"
+
+    @cached_property
+    def bounds(self) -> tuple[float, float] | None:
+        """95% interval of the mean difference; None where it is not tested."""
+        if self.difference.p_holm is None:
+            return None
+        return interval([round(after - before, 9) for _, before, after in self.splits])
 
     @property
     def said(self) -> str:
         """ "+2.31 on average, better on 2 of 2 splits; too few for a test, 12 are needed"."""
-        found, measure = self.difference, MEASURES[self.metric]
+        found, measure = self.difference, self.measure
         told = f"{measure.change(found.mean)} on average, better on {self.better} of {_splits(found.n)}"
         if found.p_holm is None:
             return f"{told}; too few for a test, {LEAST_SPLITS} are needed"
-        low, high = map(measure.change, interval([after - before for _, before, after in self.splits]))
+        low, high = map(measure.change, self.bounds)
         p = f"95% interval {low} to {high}, p {'<0.001' if found.p_holm < 0.001 else f'{found.p_holm:.3f}'}"
         reading = {"better": "a clear gain", "worse": "a clear loss", "undecided": "no clear difference"}[self.outcome]
         return f"{told}; {reading} ({p})"
@@ -92,11 +101,10 @@ def pairs(lines: Iterable[Line]) -> list[Pair]:
     ]
     changes: dict[tuple[int, str], Change] = {}
     for metric in shown(PAIRS):
-        asked = [_change(metric, *both) for both in found]
-        tested = corrected([Comparison(metric, "", "", metric, "", one.difference) for one in asked])
-        for number, (one, test) in enumerate(zip(asked, tested, strict=True)):
+        by_split = [[scores(line.cell.records, metric) for line in both] for both in found]
+        for number, one in enumerate(tested([changed(metric, MEASURES[metric], *both) for both in by_split])):
             if one.splits:
-                changes[number, metric] = Change(metric, one.splits, test.difference)
+                changes[number, metric] = one
     return [
         Pair(*both, {metric: changes[number, metric] for metric in shown(PAIRS) if (number, metric) in changes})
         for number, both in enumerate(found)
@@ -120,10 +128,16 @@ def _material(part: str, value: object) -> object:
     return {key: one for key, one in value.items() if key not in silent} if isinstance(value, Mapping) else value
 
 
-def _change(metric: str, without: Line, regularised: Line) -> Change:
-    before, after = (scores(line.cell.records, metric) for line in (without, regularised))
+def changed(metric: str, measure: Measure, before: Mapping[int, float], after: Mapping[int, float]) -> Change:
+    """What a measure came to, from its scores by split without and with the regulariser; not corrected yet."""
     splits = tuple((split, before[split], after[split]) for split in sorted(before.keys() & after.keys()))
-    return Change(metric, splits, paired(after, before, bounds=False))
+    return Change(metric, measure, splits, paired(after, before, bounds=False))
+
+
+def tested(changes: Sequence[Change]) -> list[Change]:
+    """The same with Holm's p over all of them."""
+    asked = [Comparison("", "", "", one.metric, "", one.difference) for one in changes]
+    return [replace(one, difference=test.difference) for one, test in zip(changes, corrected(asked), strict=True)]
 
 
 def headline(found: Sequence[Pair]) -> str:

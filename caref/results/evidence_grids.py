@@ -1,0 +1,125 @@
+"""The tables of the report's section on evidence, for Markdown and HTML alike."""
+
+from collections.abc import Iterable, Sequence
+
+from caref.results.claims import p_value
+from caref.results.every_cell import Line
+from caref.results.evidence_compared import Evidence, Held, Question, Shift
+from caref.results.evidence_scores import CONTROLS, Name
+from caref.results.grid import Grid
+from caref.results.significance import LEAST_SPLITS
+from caref.results.with_without import Change
+
+TITLE = "Evidence"
+TOLD = (
+    "Are the answers calibrated, and do explanations rest on what the answers rest on? Mean ± population standard "
+    "deviation (n splits in which the score exists); a dash: it exists in none. ↑ higher is better, ↓ lower.",
+    "† A temperature moves it. SCED flattens probabilities, as a temperature does: COMP, SUFF, log-odds drop, ECE, "
+    "NLL, Brier and confidence move with it by arithmetic, whatever explanations are worth. A change in them alone "
+    "says nothing of faithfulness.",
+    "No temperature moves flips, flips less random, τ with leave-one-out, COMP and SUFF matched, ECE and NLL tempered, "
+    "phi-CCT and disagreement, for a given order of the words: with more than two choices an order by gradients of "
+    "log p may itself move a little. Read faithfulness off these.",
+    "With against without: paired over the splits of one seed, two-sided Wilcoxon signed-rank p (Pratt's rule), "
+    "corrected by Holm over all tests of this section; 95% BCa bootstrap interval of the mean difference. Scores "
+    f"without p are shown, not tested. Fewer than {LEAST_SPLITS} common splits are not tested.",
+)
+_MEASURES = {"coupling": "answer coupling", "mention": "mention of inserted words", "skewness": "words"}
+
+
+def shift(found: Shift) -> Grid:
+    """One pair of cells: every score that is tested, that a temperature moves, or that the list does not know."""
+    rows = [(name, change) for name, change in found.changes.items() if name.tested or _beside(name)]
+    return Grid(
+        found.title,
+        f"{min(found.without.n, found.regularised.n)} splits at most.",
+        ["", "of", "without", "with", "change", "95% interval", "p (Holm)", "better on"],
+        [_changed(name, change) for name, change in rows],
+        2,
+        [change.outcome if change.splits else "" for _, change in rows],
+    )
+
+
+def _beside(name: Name) -> bool:
+    return not name.listed or (bool(name.score.moved) and name.attribution not in CONTROLS)
+
+
+def _changed(name: Name, change: Change) -> list[str]:
+    head = [name.score.head, attribution(name.attribution)]
+    if not change.splits:
+        return [*head, "–", "–", "– (0)", "", "", ""]
+    measure, found = name.score, change.difference
+    told = [measure.text(change.without), measure.text(change.regularised), f"{measure.change(found.mean)} ({found.n})"]
+    tests = ["", "too few splits" if name.tested else ""]
+    if change.bounds:
+        tests = [" to ".join(map(measure.change, change.bounds)), p_value(found.p_holm)]
+    return [*head, *told, *tests, "" if measure.up is None else f"{change.better} of {found.n}"]
+
+
+def attributions(held: Held, title: str) -> Grid | None:
+    """One cell: its attributions, a line each; None where it has none."""
+    names = {(name.key, name.answer): name for name in held.names if name.attribution}
+    raw = {(name.attribution, name.key, name.answer): name for name in held.names}
+    body = [
+        [attribution(one), *(_figure(held, raw.get((one, *column))) for column in names)] for one in held.attributions
+    ]
+    head = ["attribution", *(name.score.head for name in names.values())]
+    return Grid(title, "", head, body, 1) if body else None
+
+
+def cells(question: Question, titles: Sequence[str]) -> list[Grid]:
+    """Scores that are no attribution's, a table a measure, a line a cell."""
+    names = {name: None for held in question.held for name in held.names if not name.attribution}
+    measures = dict.fromkeys(name.measure for name in sorted(names, key=lambda name: (name.order, name.raw)))
+    return [_of_measure(question, measure, titles) for measure in measures]
+
+
+def _of_measure(question: Question, measure: str, titles: Sequence[str]) -> Grid:
+    own = [{name.raw: name for name in held.names} for held in question.held]
+    names = {name for of_cell in own for name in of_cell.values() if not name.attribution and name.measure == measure}
+    columns = sorted(names, key=lambda name: (name.order, name.raw))
+    body = [
+        [title, str(held.n), *(_figure(held, of_cell.get(name.raw)) for name in columns)]
+        for held, of_cell, title in zip(question.held, own, titles, strict=True)
+    ]
+    head = ["", "splits", *(name.score.head for name in columns)]
+    return Grid(_MEASURES.get(measure, measure).capitalize(), "", head, body, 1)
+
+
+def _figure(held: Held, name: Name | None) -> str:
+    """ "58.33 ± 1.20 (6)"; a dash where it exists in no split, nothing where it was not asked."""
+    if name is None:
+        return ""
+    found, score = held.summary(name.raw), name.score
+    return f"{score.text(found.mean)} ± {score.text(found.std)} ({found.n})" if found else "– (0)"
+
+
+def glossary(evidence: Evidence) -> list[str]:
+    """What every score that is shown is, a line each."""
+    names = sorted({name for held in evidence.held for name in held.names}, key=lambda name: (name.order, name.raw))
+    return list(dict.fromkeys(name.score.told for name in names if not name.answer))
+
+
+def attribution(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def titles(lines: Iterable[Line], only_demo: bool) -> list[str]:
+    """What each cell is called in this section: its model only where there are several."""
+    lines = list(lines)
+    several = len({line.model for line in lines}) > 1
+    return [
+        " · ".join(
+            filter(
+                None,
+                [
+                    f"{line.dataset} (demo)" if "demo" in line.source and not only_demo else line.dataset,
+                    line.peft,
+                    "no regulariser" if line.reg == "–" else line.reg,
+                    line.model if several else "",
+                    line.settings,
+                ],
+            )
+        )
+        for line in lines
+    ]

@@ -1,0 +1,202 @@
+"""Every score that evidence may hold, and how it is called, read and shown: a new one is one line here.
+
+A score that is not listed is shown too, under the name that its file holds it by.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from caref.results.measures import PAIRS, Measure
+
+CONTROLS = ("random",)  # attributions that others are held against: their difference answers no question
+
+
+@dataclass(frozen=True)
+class Score(Measure):
+    """A measure of evidence; those in `PAIRS` are tested with against without the regulariser.
+
+    Attributes:
+        moved: whether dividing all log-probabilities of the choices by one number moves it; None where nobody said.
+    """
+
+    moved: bool | None = None
+
+    @property
+    def head(self) -> str:
+        """ "ECE† (%) ↓": a dagger where a temperature moves it, an arrow to where it is better."""
+        named = self.label + "†" * bool(self.moved)
+        way = {True: " ↑", False: " ↓", None: ""}[self.up]
+        return f"{named} ({self.unit}){way}" if self.unit else named + way
+
+    @property
+    def told(self) -> str:
+        """What it is, in one line."""
+        better = {True: "; higher is better", False: "; lower is better", None: ""}[self.up]
+        moves = {True: "; a temperature moves it", False: "; no temperature moves it", None: ""}[self.moved]
+        return f"{self.label}: {self.meaning}{better}{moves}"
+
+
+def _score(label: str, unit: str, decimals: int, up: bool | None, meaning: str, moved: bool, tested=False) -> Score:
+    return Score(label, unit, decimals, up, (PAIRS,) if tested else (), meaning, moved)
+
+
+# A * stands for an attribution, a second one for a right answer.
+SCORES: Mapping[str, Score] = {
+    "calibration.choice_accuracy": _score(
+        "accuracy of choices", "%", 2, True, "right answers, were the most probable choice the answer", False, True
+    ),
+    "calibration.confidence": _score("confidence", "%", 2, None, "mean probability of the most probable choice", True),
+    "calibration.ece": _score(
+        "ECE", "%", 2, False, "expected calibration error, 15 bins of equal width", True, tested=True
+    ),
+    "calibration.ece_mass": _score("ECE by mass", "%", 2, False, "the same, bins of as many examples each", True),
+    "calibration.ece_tempered": _score(
+        "ECE tempered", "%", 2, False, "ECE at the temperature that fits the other half of the examples", False, True
+    ),
+    "calibration.brier": _score("Brier", "", 3, False, "squared error of all choices' probabilities, 0 to 2", True),
+    "calibration.nll": _score("NLL", "nats", 3, False, "negative log-likelihood of the right choice", True, True),
+    "calibration.nll_tempered": _score(
+        "NLL tempered", "nats", 3, False, "NLL at the temperature that fits the other half of the examples", False, True
+    ),
+    "calibration.auroc": _score(
+        "AUROC", "", 3, True, "how often a right answer is more confident than a wrong one", True, True
+    ),
+    "calibration.aurc": _score("AURC", "", 3, False, "area under risk over coverage", True, True),
+    "calibration.temperature": _score("temperature", "", 2, None, "the one that makes right choices likeliest", True),
+    "calibration.label_bias": _score(
+        "label bias", "%", 2, False, "total variation between predicted and right choices", False
+    ),
+    "calibration.most_predicted": _score(
+        "most predicted", "%", 2, None, "share of the choice predicted most often", False
+    ),
+    "calibration.zero_rate": _score(
+        "zero rate", "%", 2, None, "right by always giving the most frequent answer", False
+    ),
+    "calibration.disagreement": _score(
+        "disagreement", "%", 2, False, "written answers that are not the most probable choice", False, tested=True
+    ),
+    "calibration.unreadable": _score("unreadable", "%", 2, False, "written answers that are no choice", False),
+    "coupling.coupling": _score(
+        "coupling", "nats", 3, True, "log p of the explanation given its answer less given the best other", True, True
+    ),
+    "coupling.coupled": _score("coupled", "%", 2, True, "explanations that come readiest after their answer", True),
+    "coupling.coupling_n": _score(
+        "coupling on", "examples", 1, None, "examples with an explanation of a choice", False
+    ),
+    "mention.flip_rate": _score(
+        "insertions that flip", "%", 2, None, "inserted words that change the prediction", False
+    ),
+    "mention.unmentioned": _score(
+        "unmentioned (CT)", "%", 2, False, "examples whose explanation leaves out a word that flipped them", False, True
+    ),
+    "mention.cct": _score(
+        "CCT", "", 3, True, "correlation of how far a word moves probabilities with its mention", True
+    ),
+    "mention.phi": _score("phi-CCT", "", 3, True, "correlation of flip and mention", False, tested=True),
+    "mention.mention_rate": _score("mentioned", "%", 2, None, "inserted words that the new explanation holds", False),
+    "mention.explanation_length": _score("length", "words", 1, None, "of the explanations after insertions", False),
+    "mention.mention_rate_before": _score(
+        "mentioned uninserted", "%", 2, None, "control: about 0, the same words where they were not inserted", False
+    ),
+    "mention.mention_rate_copied": _score(
+        "mentioned by a copy", "%", 2, None, "control: 100, by an explanation that copies the input", False
+    ),
+    "erasure.all.flips": _score("flips without any word", "%", 2, None, "predictions that change then", False),
+    "erasure.*.words": _score("words removed", "words", 1, None, "for a flip", False),
+    "erasure.*.flips": _score("flips", "%", 2, True, "predictions that change without the top words", False),
+    "erasure.*.flips_over_random": _score(
+        "flips less random", "points", 2, True, "flips less those of as many random words", False, tested=True
+    ),
+    "erasure.*.tau": _score(
+        "τ with leave-one-out", "", 3, True, "Kendall's rank correlation of the words' scores", False, tested=True
+    ),
+    "erasure.*.comprehensiveness_matched": _score(
+        "COMP matched", "", 3, True, "COMP at the temperature of one mean confidence for all", False, tested=True
+    ),
+    "erasure.*.sufficiency_matched": _score(
+        "SUFF matched", "", 3, False, "SUFF at the temperature of one mean confidence for all", False, tested=True
+    ),
+    "erasure.*.comprehensiveness": _score(
+        "COMP", "", 3, True, "comprehensiveness: fall of the probability without the top words", True
+    ),
+    "erasure.*.sufficiency": _score(
+        "SUFF", "", 3, False, "sufficiency: fall of the probability with the top words alone", True
+    ),
+    "erasure.*.log_odds_drop": _score(
+        "log-odds drop", "nats", 3, True, "fall of the log-odds without the top words", True
+    ),
+    "alignment.marked": _score("marked", "%", 2, None, "examples of which people marked a word", False),
+    "alignment.chance.f1": _score("F1 of chance", "", 3, None, "alignment of random words, in expectation", False),
+    "alignment.*.f1": _score(
+        "F1 with people", "", 3, True, "of the top words, as many as people marked, with those", False, tested=True
+    ),
+    "alignment.*.f1.*": _score("F1 with people", "", 3, True, "the same, of one right answer", False),
+    "alignment.*.iou_f1": _score("IOU F1", "", 3, True, "of spans that overlap at least by half", False),
+    "alignment.*.auprc": _score("AUPRC", "", 3, True, "of the words' scores for people's marks", False),
+    "alignment.*.auc": _score("AUC", "", 3, True, "of the words' scores for people's marks", False),
+    "skewness.words": _score("words", "words", 1, None, "that can be ranked", False),
+    "skewness.*.skewness": _score("skewness", "", 3, None, "of the words' scores: high where few words count", False),
+}
+_RANKS = {key: rank for rank, key in enumerate(SCORES)}
+
+
+@dataclass(frozen=True)
+class Name:
+    """A score's name, taken apart.
+
+    Attributes:
+        raw: as the file holds it, "alignment.saliency.f1.neutral".
+        key: without attribution and answer, "alignment.*.f1.*".
+        attribution: "saliency"; empty where it is none's.
+        answer: "neutral"; empty where it is of all right answers.
+    """
+
+    raw: str
+    key: str
+    attribution: str = ""
+    answer: str = ""
+
+    @property
+    def measure(self) -> str:
+        return self.raw.partition(".")[0]
+
+    @property
+    def score(self) -> Score:
+        """How it is shown: as listed, or by its own name, of which neither direction nor anything else is known."""
+        known = SCORES.get(self.key)
+        if known is None:
+            return Score(self.key, "", 3, None, (), "not in the project's list of scores")
+        if not self.answer:
+            return known
+        return Score(**{**vars(known), "label": f"{known.label}, {self.answer}"})
+
+    @property
+    def listed(self) -> bool:
+        return self.key in SCORES
+
+    @property
+    def tested(self) -> bool:
+        """Whether its difference with against without the regulariser is tested; tau of leave-one-out is always 1."""
+        own = self.attribution in CONTROLS or (self.key == "erasure.*.tau" and self.attribution == "leave_one_out")
+        return PAIRS in self.score.where and not own
+
+    @property
+    def order(self) -> tuple:
+        return _RANKS.get(self.key, len(_RANKS)), self.key, self.answer
+
+
+def named(raw: str, attributions: Collection[str] = ()) -> Name:
+    """A score's name, taken apart.
+
+    Args:
+        raw: as the file holds it.
+        attributions: those that were asked for, which tell one in a name that is not listed.
+    """
+    if raw in SCORES:
+        return Name(raw, raw)
+    measure, *rest = raw.split(".", 3)
+    if len(rest) == 3 and (key := f"{measure}.*.{rest[1]}.*") in SCORES:
+        return Name(raw, key, rest[0], rest[2])
+    if len(rest) > 1 and ((f"{measure}.*.{rest[1]}" in SCORES and len(rest) == 2) or rest[0] in attributions):
+        return Name(raw, ".".join([measure, "*", *rest[1:]]), rest[0])
+    return Name(raw, raw)

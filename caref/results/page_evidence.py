@@ -1,0 +1,37 @@
+"""The page's section on evidence: calibration and faithfulness, with against without the regulariser."""
+
+from html import escape
+
+from caref.results import evidence_grids
+from caref.results.evidence_compared import Question
+from caref.results.findings import Findings
+from caref.results.grid import Grid, table, titled
+
+_OPEN = 2  # pairs whose table is open when the page is
+
+
+def section(findings: Findings) -> str:
+    """Text, then each question: pairs, attributions and cells."""
+    told = "".join(f"<li>{escape(line)}</li>" for line in evidence_grids.TOLD)
+    terms = "".join(f"<li>{escape(line)}</li>" for line in evidence_grids.glossary(findings.evidence))
+    blocks = [_question(one, findings.only_demo) for one in findings.evidence.questions]
+    return (
+        f'<ul class="prose">{told}</ul>{"".join(blocks)}'
+        f"<details><summary>What each score is</summary><ul class='prose'>{terms}</ul></details>"
+    )
+
+
+def _question(question: Question, only_demo: bool) -> str:
+    titles = evidence_grids.titles((held.line for held in question.held), only_demo)
+    pairs = [_folds(evidence_grids.shift(one), at < _OPEN) for at, one in enumerate(question.shifts)]
+    by_cell = [evidence_grids.attributions(*one) for one in zip(question.held, titles, strict=True)]
+    named = [_folds(grid, False) for grid in by_cell if grid]
+    heads = ["With against without the regulariser" if pairs else "", "Attributions" if named else ""]
+    blocks = [f"<h4>{head}</h4>{''.join(folded)}" for head, folded in zip(heads, (pairs, named), strict=True) if folded]
+    cells = "".join(map(titled, evidence_grids.cells(question, titles)))
+    return f"<h3>{escape(question.title).capitalize()}</h3>{''.join(blocks)}{cells}"
+
+
+def _folds(grid: Grid, opened: bool) -> str:
+    note = f'<p class="legend">{escape(grid.note)}</p>' if grid.note else ""
+    return f"<details{' open' * opened}><summary>{escape(grid.title)}</summary>{note}{table(grid)}</details>"
