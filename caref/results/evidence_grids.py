@@ -32,7 +32,7 @@ def shift(found: Shift) -> Grid:
     rows = [(name, change) for name, change in found.changes.items() if name.tested or _beside(name)]
     return Grid(
         found.title,
-        f"{min(found.without.n, found.regularised.n)} splits at most.",
+        f"{len(found.without.found.records.keys() & found.regularised.found.records.keys())} splits in common.",
         ["", "of", "without", "with", "change", "95% interval", "p (Holm)", "better on"],
         [_changed(name, change) for name, change in rows],
         2,
