@@ -43,6 +43,7 @@ class Dataset:
     train_size: int = 48  # training examples a split
     eval_size: int = 350  # evaluated examples a split; feb draws as many of each class, so 348 of e-SNLI
     sampling: str = "feb"  # feb: FEB's own samples; balanced: the project's, any size of any file, nothing twice
+    target: str = "answer_and_explanation"  # what the model learns to write; answer: nothing after it
 
 
 @dataclass

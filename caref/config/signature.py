@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 # What cannot change a number: names that only tables show, and where things are kept.
 _IMMATERIAL = {"model": ("name",), "peft": ("name",), "reg": ("name",), "train": ("save",)}
@@ -13,17 +13,23 @@ _TOLD_BY_CONTENT = {
     "bertscore": ("bertscore", ("model",)),
 }
 _PARTS = ("model", "peft", "dataset", "reg", "bertscore", "train", "evaluation")
+# Keys that came when there were cells already, and the value that those had: at it nothing is said.
+_LATER = {"dataset": {"target": "answer_and_explanation"}}
 
 
 def described(job: Mapping, fingerprint: str, content: Mapping[str, str | None]) -> dict:
     """What a results folder says of a cell: the parts its signature is made of, names and fingerprint included.
+
+    BERTScore is none of them where nothing is explained.
 
     Args:
         job: as `schema.plain` gives it.
         fingerprint: of the examples it draws from, `caref.data.examples.fingerprint_of_sides`.
         content: marks of what the model, its tokenizer and BERTScore's model are, by `model`, `tokenizer`, `bertscore`.
     """
-    return {"fingerprint": fingerprint, "content": dict(content)} | {part: job[part] for part in _PARTS}
+    silent = ("bertscore",) if job["dataset"].get("target") == "answer" else ()
+    parts = {part: _said(part, job[part]) for part in _PARTS if part not in silent}
+    return {"fingerprint": fingerprint, "content": _without(content, silent)} | parts
 
 
 def signature(description: Mapping) -> str:
@@ -34,11 +40,20 @@ def signature(description: Mapping) -> str:
     """
     material = {key: description[key] for key in ("fingerprint", "content")}
     for part in _PARTS:
-        immaterial = _IMMATERIAL.get(part, ())
-        material[part] = {key: value for key, value in description[part].items() if key not in immaterial}
+        if part in description:
+            material[part] = _without(description[part], _IMMATERIAL.get(part, ()))
     for what, (part, keys) in _TOLD_BY_CONTENT.items():
         if description["content"].get(what):
-            material[part] = {key: value for key, value in material[part].items() if key not in keys}
+            material[part] = _without(material[part], keys)
     if description["model"]["path"] is not None:
         del material["model"]["config"]  # a described shape; the weights' own is at the path
     return hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _said(part: str, values: Mapping) -> dict:
+    later = _LATER.get(part, {})
+    return {key: value for key, value in values.items() if key not in later or value != later[key]}
+
+
+def _without(values: Mapping, keys: Collection[str]) -> dict:
+    return {key: value for key, value in values.items() if key not in keys}

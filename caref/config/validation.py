@@ -37,6 +37,7 @@ _ONE_OF = {
     "train.supervise": ("joint", "answer"),
     "source.name": ("auto", "files", "hub", "demo"),
     "dataset.sampling": ("feb", "balanced"),
+    "dataset.target": ("answer_and_explanation", "answer"),
     "dataset.train_split": ("train", "validation", "test"),
     "dataset.eval_split": ("train", "validation", "test"),
     "tracker.mode": ("offline", "online"),

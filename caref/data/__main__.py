@@ -30,6 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--sampling", default="feb", choices=("feb", "balanced"), help="FEB's samples or balanced ones (default: feb)"
     )
+    parser.add_argument(
+        "--target",
+        default="answer_and_explanation",
+        choices=("answer_and_explanation", "answer"),
+        help="what the model is to write (default: answer_and_explanation)",
+    )
     parser.add_argument("--train-split", default="train", help="train, validation or test (default: train)")
     parser.add_argument("--eval-split", default="validation", help="likewise (default: validation)")
     parser.add_argument("--train-size", type=int, default=48, help="training examples (default: 48)")
@@ -54,7 +60,7 @@ def show(options: argparse.Namespace) -> None:
     root = options.root
     if root is None and options.source in ("auto", "files"):
         root = os.environ.get("CAREF_DATA", "data")
-    keys = ("sampling", "train_split", "eval_split", "train_size", "eval_size")
+    keys = ("sampling", "target", "train_split", "eval_split", "train_size", "eval_size")
     dataset = {"name": options.dataset} | {key: getattr(options, key) for key in keys}
     pool = sampling.pool(dataset, options.source, root)
     split = pool.split(indices[0])
@@ -65,7 +71,7 @@ def show(options: argparse.Namespace) -> None:
     _print_side("evaluate on", pool.rows["evaluation"], split.evaluation)
     for number, example in enumerate(split.train[: options.number], 1):
         print(f"\n─── training example {number} of {len(split.train)} · {example.id}")
-        _print_example(options.dataset, example)
+        _print_example(options.dataset, example, options.target == "answer")
 
 
 def _standing(protocol: Protocol) -> str:
@@ -90,11 +96,11 @@ def _print_side(role: str, rows: Mapping, chosen: Sequence[Example]) -> None:
     _print_line(role, f"{len(chosen)} of {rows['split']}: {balance}; {read}")
 
 
-def _print_example(dataset: str, example: Example) -> None:
-    text = prompts.text(dataset, example)
+def _print_example(dataset: str, example: Example, answer_only: bool) -> None:
+    text = prompts.text(dataset, example, answer_only)
     _print_line("source", _marked(text.source, prompts.rationale(dataset, example)))
     _print_line("target", text.target)
-    for explanation in example.explanations[1:]:
+    for explanation in () if answer_only else example.explanations[1:]:
         _print_line("also gold", explanation.lower())
     if not example.rationale:
         _print_line("rationale", "nobody marked words of this one")

@@ -24,7 +24,8 @@ class Example:
         fields: the texts by name (premise and hypothesis, sent0 and sent1, or question).
         choices: the possible answers, as the target text writes them.
         label: position of the right choice.
-        explanations: every gold explanation that says something, in the release's order; at least one.
+        explanations: every gold explanation that says something, in the release's order; none of a dataset whose
+            examples nobody explained in words of their own.
         rationale: the words that people marked as deciding, in order of field and place; empty where
             nobody marked any.
     """

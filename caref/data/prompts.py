@@ -22,7 +22,7 @@ class Text:
 
     Args:
         source: the input text.
-        target: answer, SEPARATOR, and the first gold explanation; in lower case.
+        target: answer, SEPARATOR, and the first gold explanation; or the answer alone. In lower case.
         offsets: characters [start, end) of the source where each field's text lies.
     """
 
@@ -31,10 +31,15 @@ class Text:
     offsets: Mapping[str, tuple[int, int]]
 
 
-def text(dataset: str, example: Example) -> Text:
-    """The source and target texts of an example of a dataset (esnli, ecqa, comve, cos_e, ...)."""
+def text(dataset: str, example: Example, answer_only: bool = False) -> Text:
+    """The source and target texts of an example of a dataset (esnli, ecqa, comve, cos_e, ...).
+
+    Args:
+        answer_only: leave the explanation out of the target; where nobody explained the example there is none anyway.
+    """
     source, offsets = _source(dataset, example)
-    return Text(source, _spaced(example.answer + SEPARATOR + example.explanations[0]).lower(), offsets)
+    explained = "" if answer_only else "".join(SEPARATOR + said for said in example.explanations[:1])
+    return Text(source, _spaced(example.answer + explained).lower(), offsets)
 
 
 def rationale(dataset: str, example: Example) -> tuple[tuple[int, int], ...]:

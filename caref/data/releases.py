@@ -78,7 +78,8 @@ class ReleaseFile:
 class DatasetModule(Protocol):
     """What each dataset's module defines; its name is the file's, or its NAME, where `dataset=` calls it otherwise.
 
-    FEB, a `feb.Rule`, says how FEB draws its samples; a module without one gets `feb.FOREIGN`.
+    FEB, a `feb.Rule`, says how FEB draws its samples; a module without one gets `feb.FOREIGN`. EXPLAINED = False says
+    that nobody explained its examples in words of their own: then a model can only answer, and FEB has no samples.
     """
 
     SOURCE: str  # template of the input text: names fields, and {choices}
@@ -94,6 +95,15 @@ class DatasetModule(Protocol):
 def names() -> tuple[str, ...]:
     """Every dataset, in alphabetical order."""
     return tuple(sorted(_modules()))
+
+
+def explained(name: str) -> bool:
+    """Whether a dataset's examples come with free-text explanations.
+
+    Raises:
+        UserError: there is no such dataset.
+    """
+    return getattr(dataset_module(name), "EXPLAINED", True)
 
 
 @cache

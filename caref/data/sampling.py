@@ -11,7 +11,7 @@ import numpy as np
 from caref.data import sources, splits
 from caref.data.examples import Example, fingerprint_of_sides
 from caref.data.feb import FOREIGN, Rule, Side
-from caref.data.releases import Unusable, dataset_module
+from caref.data.releases import Unusable, dataset_module, explained
 from caref.data.sources import Loaded
 from caref.data.splits import SEEDS, Protocol, Split
 from caref.errors import UserError
@@ -46,14 +46,22 @@ def pool(dataset: Mapping, source: str, root: str | None) -> Pool:
     """Read a dataset and settle how its splits are drawn.
 
     Args:
-        dataset: that part of a job's configuration: name, sampling, train_size, eval_size, train_split, eval_split.
+        dataset: that part of a job's configuration: name, sampling, train_size, eval_size, train_split, eval_split,
+            and target, where the examples are for training.
         source: auto, files, hub or demo.
         root: the folder of the releases, for auto and files.
 
     Raises:
-        UserError: the data cannot be had, or is too little.
+        UserError: the data cannot be had, or is too little, or nobody explained what is to be explained.
     """
-    return _pool(tuple(sorted(dataset.items())), source, root)
+    if not explained(dataset["name"]):
+        if dataset.get("target", "answer") != "answer":
+            told = f"nobody explained {dataset['name']}'s examples in words"
+            raise UserError(f"dataset.target={dataset['target']}: {told}; use dataset.target=answer")
+        if dataset["sampling"] == "feb":
+            told = f"FEB has no samples of {dataset['name']}"
+            raise UserError(f"dataset.sampling=feb: {told}; use dataset.sampling=balanced")
+    return _pool(tuple(sorted((key, value) for key, value in dataset.items() if key != "target")), source, root)
 
 
 @cache  # the cells of a sweep share their datasets

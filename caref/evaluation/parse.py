@@ -9,14 +9,15 @@ MISSING = "UNK"  # the explanation that nBERT compares where there is none
 
 @dataclass(frozen=True)
 class Parsed:
-    """A generation taken apart; `broken` where it has no separator, and its explanation then empty."""
+    """A generation taken apart; `broken` where it lacks the separator that belongs there, and its explanation then
+    empty."""
 
     answer: str
     explanation: str
     broken: bool
 
 
-def parse(generation: str) -> Parsed:
+def parse(generation: str, answer_only: bool = False) -> Parsed:
     """Take a generation apart at ` because `: the answer before it, the explanation up to the next one or the end.
 
     Without the separator the generation is broken: its whole text is the answer, and it has no explanation. Line
@@ -26,8 +27,13 @@ def parse(generation: str) -> Parsed:
     separator cannot be read back; no choice of the datasets does.
 
     Protocol: FEB (Marasovic et al. 2022), whose code does just this.
+
+    Args:
+        answer_only: the model learnt to write nothing but the answer: the whole text is the answer.
     """
     written = generation.replace("\n", " ").strip()
+    if answer_only:
+        return Parsed(written, "", broken=False)
     answer, *explanations = written.split(SEPARATOR)
     if not explanations:
         return Parsed(answer, "", broken=True)

@@ -6,7 +6,7 @@ from typing import Protocol, TypedDict
 
 from caref.data.examples import Example
 from caref.data.prompts import text
-from caref.evaluation.parse import MISSING, parse, same_answer
+from caref.evaluation.parse import MISSING, Parsed, parse, same_answer
 
 
 class F1(Protocol):
@@ -16,25 +16,30 @@ class F1(Protocol):
         """For each candidate, the best of its F1s against its references, in [-1, 1]."""
 
 
-class Prediction(TypedDict):
-    """One evaluated example: a line of the predictions file."""
+class Answer(TypedDict):
+    """One evaluated example: a line of the predictions file of a model that answers only."""
 
     id: str
     source: str  # what the model read
     choices: list[str]
     gold: str  # the right choice
-    explanations: list[str]  # gold ones, as the release has them
     generation: str  # what the model wrote
     answer: str
-    explanation: str
     right: bool
+
+
+class Prediction(Answer):
+    """The same of a model that explains its answers."""
+
+    explanations: list[str]  # gold ones, as the release has them
+    explanation: str
     broken: bool
     nbert: float  # BERTScore F1 x 100, of `UNK` where it is broken; 0 where the answer is wrong
 
 
 def score(
-    dataset: str, examples: Sequence[Example], generations: Sequence[str], scorer: F1
-) -> tuple[dict[str, float | None], list[Prediction]]:
+    dataset: str, examples: Sequence[Example], generations: Sequence[str], scorer: F1 | None
+) -> tuple[dict[str, float | None], list[Prediction] | list[Answer]]:
     """The scores of a split and its predictions, in the order of its examples.
 
     Scores, over all examples (FEB: Marasovic et al. 2022; its code, allenai/feb @ 9af926f2):
@@ -56,16 +61,19 @@ def score(
         dataset: name of the dataset, whose template gives the sources.
         examples: one or more.
         generations: as many.
-        scorer: sees lower-cased texts: the explanations of right answers, and "unk" for every example.
+        scorer: sees lower-cased texts: the explanations of right answers, and "unk" for every example. None for a model
+            that answers only: accuracy is then the one score, and the others are not there.
 
     Raises:
         ValueError: where there are none, or their numbers differ.
     """
     if not examples:
         raise ValueError("a split without examples has no scores")
-    predictions = [
-        _prediction(dataset, example, generation) for example, generation in zip(examples, generations, strict=True)
-    ]
+    pairs = list(zip(examples, generations, strict=True))
+    if scorer is None:
+        answers = [_answer(dataset, *pair, parse(pair[1], answer_only=True)) for pair in pairs]
+        return {"accuracy": _mean(100 * line["right"] for line in answers)}, answers
+    predictions = [_prediction(dataset, *pair) for pair in pairs]
     missing = _f1(scorer, [(MISSING, line) for line in predictions])
     explained = [line for line in predictions if line["right"] and not line["broken"]]
     f1s = iter(_f1(scorer, [(line["explanation"], line) for line in explained]))
@@ -108,18 +116,24 @@ def distinct(texts: Iterable[str], n: int) -> float:
     return len(set(grams)) / len(grams) if grams else 0.0
 
 
-def _prediction(dataset: str, example: Example, generation: str) -> Prediction:
-    parsed = parse(generation)
-    return Prediction(
+def _answer(dataset: str, example: Example, generation: str, parsed: Parsed) -> Answer:
+    return Answer(
         id=example.id,
         source=text(dataset, example).source,
         choices=list(example.choices),
         gold=example.answer,
-        explanations=list(example.explanations),
         generation=generation,
         answer=parsed.answer,
-        explanation=parsed.explanation,
         right=same_answer(parsed.answer, example.answer),
+    )
+
+
+def _prediction(dataset: str, example: Example, generation: str) -> Prediction:
+    parsed = parse(generation)
+    return Prediction(
+        **_answer(dataset, example, generation, parsed),
+        explanations=list(example.explanations),
+        explanation=parsed.explanation,
         broken=parsed.broken,
         nbert=0.0,
     )

@@ -1,7 +1,8 @@
 """How probable a model holds each choice of an example: teacher-forced, all choices of many examples at a time.
 
 The probability of a choice is the softmax over the choices of log p(the choice's tokens, then the separator's |
-source). The separator belongs to it: without it `dog` is never less likely than `dog house`. It is one token to the
+source); of a model that answers only, the end of the text's in the separator's place. Either belongs to it: without it
+`dog` is never less likely than `dog house`. The separator is one token to the
 tokenizers of the models that people train; to a tokenizer of bytes its first, a space, would still tell no `dog` from
 `dog house`. Log-probabilities are summed over tokens: a mean would favour long choices whose ends are easy to foresee.
 """
@@ -33,9 +34,15 @@ class Asked:
     continuations: tuple[tuple[int, ...], ...]
 
 
-def told_by(choice: str, tokenizer, separator: str = SEPARATOR) -> tuple[int, ...]:
-    """The tokens that tell a choice from all others, also from those that it begins: its own and the separator's."""
-    return tuple(tokenizer(choice + separator.rstrip(), add_special_tokens=False).input_ids)
+def told_by(choice: str, tokenizer, answers_only: bool = False) -> tuple[int, ...]:
+    """The tokens that tell a choice from all others, also from those that it begins: its own and what comes after it.
+
+    Args:
+        answers_only: whether the text ends there, or the separator comes.
+    """
+    if answers_only:
+        return (*tokenizer(choice, add_special_tokens=False).input_ids, tokenizer.eos_token_id)
+    return tuple(tokenizer(choice + SEPARATOR.rstrip(), add_special_tokens=False).input_ids)
 
 
 @torch.inference_mode()

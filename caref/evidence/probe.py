@@ -7,6 +7,7 @@ from importlib import import_module
 import numpy as np
 
 from caref.data.splits import Split
+from caref.errors import UserError
 from caref.evaluation.parse import Parsed
 from caref.evidence.measures import calibration
 from caref.evidence.reading import PREDICTED, Question, Reading, question
@@ -56,6 +57,7 @@ def probe(
     asked: Mapping,
     batch_size: int,
     max_new_tokens: int,
+    answers_only: bool = False,
 ) -> list[Evidence]:
     """Ask the models of K splits for evidence.
 
@@ -65,9 +67,21 @@ def probe(
         asked: `examples`, `attributions`, `measures` and `removal`, as `caref.config.schema.Evidence` has them.
         batch_size: questions of a split at a time.
         max_new_tokens: where a generation is cut.
+        answers_only: the models learnt to explain nothing: what asks for explanations is then left out.
+
+    Raises:
+        UserError: nothing that is asked can be had of them, or of this model.
     """
+    vain = of_explanations(asked) if answers_only else []
+    measures = [name for name in asked["measures"] if name not in vain]
+    if not measures:
+        told = "each asks for explanations, and dataset.target=answer has none"
+        raise UserError(f"evidence.measures={list(asked['measures'])}: {told}; ask for calibration, say")
     questions = [
-        [_question(dataset, split, place, backbone, own[place]) for place in chosen(split, asked["examples"])]
+        [
+            _question(dataset, split, place, backbone, own[place], answers_only)
+            for place in chosen(split, asked["examples"])
+        ]
         for split, own in zip(splits, written, strict=True)
     ]
     reading = Reading(
@@ -76,12 +90,12 @@ def probe(
         questions,
         batch_size=batch_size,
         removal=asked["removal"],
-        attributions=tuple(asked["attributions"]),
+        attributions=tuple(name for name in asked["attributions"] if name not in vain),
         dataset=dataset,
         max_new_tokens=max_new_tokens,
     )
     scores: list[dict[str, float | None]] = [{} for _ in splits]
-    for name in asked["measures"]:
+    for name in measures:
         measured = import_module(f"caref.evidence.measures.{name}").measure(reading)
         for own, more in zip(scores, measured, strict=True):
             own.update({f"{name}.{key}": value for key, value in more.items()})
@@ -90,11 +104,21 @@ def probe(
     ]
 
 
-def _question(dataset: str, split: Split, place: int, backbone: Backbone, written: Parsed) -> Question:
+def of_explanations(asked: Mapping) -> list[str]:
+    """What is asked, measures and attributions, that looks at free-text explanations."""
+    named = [("measures", name) for name in asked["measures"]]
+    named += [("attribution", name) for name in asked["attributions"]]
+    modules = {name: import_module(f"caref.evidence.{package}.{name}") for package, name in named}
+    return [name for name, module in modules.items() if getattr(module, "OF_EXPLANATIONS", False)]
+
+
+def _question(
+    dataset: str, split: Split, place: int, backbone: Backbone, written: Parsed, answers_only: bool
+) -> Question:
     # What is drawn for an example depends on the split and on nothing else, as everything drawn for a split does.
     seed = split.seed * len(split.evaluation) + place
     example = split.evaluation[place]
-    return question(dataset, example, backbone, written.answer, written.explanation, seed)
+    return question(dataset, example, backbone, written.answer, written.explanation, seed, answers_only)
 
 
 def _reliability(reading: Reading, split: int) -> list[Mapping]:

@@ -46,11 +46,17 @@ class Question:
 
 
 def question(
-    dataset: str, example: Example, backbone: Backbone, answer: str = "", explanation: str = "", seed: int = 0
+    dataset: str,
+    example: Example,
+    backbone: Backbone,
+    answer: str = "",
+    explanation: str = "",
+    seed: int = 0,
+    answers_only: bool = False,
 ) -> Question:
     """An example as a question to a backbone."""
     prompt = encode(text(dataset, example), backbone.tokenizer, backbone.encoder_decoder).prompt
-    told = tuple(choices.told_by(choice, backbone.tokenizer) for choice in example.choices)
+    told = tuple(choices.told_by(choice, backbone.tokenizer, answers_only) for choice in example.choices)
     words = words_of(dataset, example, prompt, backbone.tokenizer)
     return Question(example, Asked(prompt, told), words, answer, explanation, seed)
 

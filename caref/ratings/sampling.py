@@ -15,6 +15,7 @@ from pathlib import Path
 from caref.errors import UserError
 from caref.results import paper, store
 from caref.results.every_cell import Line, lines
+from caref.results.labels import answers_only
 from caref.results.summary import refusal
 
 MOST_CELLS = 4  # of a dataset, unless they are named: every one more is another 30 screens a rater
@@ -46,10 +47,18 @@ def chosen(results_dir: Path, datasets: Sequence[str], signatures: Sequence[str]
     Raises:
         UserError: an unknown signature or dataset, cells on different data, too many cells.
     """
-    found = {line.cell.signature: line for line in lines(store.cells(results_dir)) if line.cell.records}
+    done = [line for line in lines(store.cells(results_dir)) if line.cell.records]
+    found = {line.cell.signature: line for line in done if not answers_only(line.cell.config["dataset"])}
+    for line in done:
+        if line.cell.signature in {*signatures} - found.keys():
+            raise UserError(
+                f"--cells {line.cell.signature}: its model only answers (dataset.target=answer), so there is nothing "
+                "to judge; leave it out"
+            )
     if not found:
         raise UserError(
-            f"{results_dir}: no cell has a finished split; run.py makes some with results_dir={results_dir}"
+            f"{results_dir}: no cell has a finished split with explanations; run.py makes some with "
+            f"results_dir={results_dir}"
         )
     for signature in signatures:
         if signature not in found:

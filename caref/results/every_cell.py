@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from caref.results.labels import dataset_label, distinguishing, peft_label, reg_label, settings
+from caref.results.labels import answers_only, dataset_label, distinguishing, peft_label, reg_label, settings
 from caref.results.measures import MEASURES
 from caref.results.paper import DATASETS
 from caref.results.published import SOURCE, model_label
@@ -72,7 +72,7 @@ def _of_model(cells: list[Cell]) -> list[Line]:
 def _beside_labels(cell: Cell) -> dict[str, object]:
     parts = ("model", "train", "evaluation", "bertscore", "dataset", "content")
     flat = settings({part: cell.config[part] for part in parts if part in cell.config})
-    return {key: value for key, value in flat.items() if key != "train.save"}
+    return {key: value for key, value in flat.items() if key not in ("train.save", "dataset.target")}
 
 
 def _line(cell: Cell, differing: str) -> Line:
@@ -81,7 +81,7 @@ def _line(cell: Cell, differing: str) -> Line:
     return Line(
         cell=cell,
         model=model_label(cell),
-        dataset=dataset_label(cell.config["dataset"]["name"]),
+        dataset=dataset_label(cell.config["dataset"]["name"], answers_only(cell.config["dataset"])),
         peft=peft_label(cell.config["peft"]),
         reg=reg_label(cell.config["reg"]),
         settings=differing,

@@ -227,12 +227,12 @@ def _rectangle(*place: Any, **look: Any) -> Any:
 
 def comparison(lines: Sequence[Line]) -> Figure | str:
     """Accuracy and nBERT of each cell side by side, mean ± standard deviation; only of as many as a page shows well."""
-    shown = [line for line in lines if {"accuracy", "nbert"} <= line.summaries.keys()]
+    shown = [line for line in lines if "accuracy" in line.summaries]
     ours = [line for line in shown if not line.published]
     if ours and len(shown) > _FEW:  # published cells are many, and must not keep ours from being drawn
         shown = ours
     if not 0 < len(shown) <= _FEW:
-        return f"Cells side by side: drawn for 1 to {_FEW} cells with accuracy and nBERT, here are {len(shown)}"
+        return f"Cells side by side: drawn for 1 to {_FEW} cells with accuracy, here are {len(shown)}"
     several = len({line.model for line in shown}) > 1 or any(line.published for line in shown)
     names = [
         " · ".join(
@@ -241,10 +241,14 @@ def comparison(lines: Sequence[Line]) -> Figure | str:
         for line in shown
     ]
     datasets = list(dict.fromkeys(line.dataset for line in shown))
+    metrics = [metric for metric in ("accuracy", "nbert") if any(metric in line.summaries for line in shown)]
     with drawing.style("comparison"):
-        plot, panels = drawing.canvas(9, 1.5 + 0.42 * len(shown), panels=2, sharey=True)
-        for metric, axes in zip(("accuracy", "nbert"), panels, strict=True):
+        plot, panels = drawing.canvas(9, 1.5 + 0.42 * len(shown), panels=len(metrics), sharey=True, squeeze=False)
+        panels = panels[0]
+        for metric, axes in zip(metrics, panels, strict=True):
             for y, line in enumerate(shown):
+                if metric not in line.summaries:  # of a model that answers only
+                    continue
                 summary, colour = line.summaries[metric], SERIES[datasets.index(line.dataset) % len(SERIES)]
                 axes.errorbar(summary.mean, y, xerr=summary.std, fmt="o", color=colour, **_BARS)
                 axes.annotate(

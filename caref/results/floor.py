@@ -42,7 +42,8 @@ def _here(lines: list[Line]) -> str:
             name = f"{line.dataset} (demo)" if "demo" in line.source else line.dataset
             floors.setdefault(model, {}).setdefault(name, []).append(floor.mean)
     if not floors:
-        return "No record here holds the floor: they were made before it was kept, or elsewhere."
+        why = "they were made before it was kept, or elsewhere, or by models that only answer"
+        return f"No record here holds the floor: {why}."
     told = "; ".join(
         f"with {model}: " + ", ".join(f"{_span(values, 3)} on {name}" for name, values in sorted(of.items()))
         for model, of in sorted(floors.items())

@@ -7,8 +7,14 @@ from caref.results.paper import DATASETS, variant
 _SILENT = {"name", "method", "term"}
 
 
-def dataset_label(name: str) -> str:
-    return DATASETS.get(name, name)
+def answers_only(dataset: Mapping) -> bool:
+    """Whether a cell's models were taught to answer and to explain nothing."""
+    return dataset.get("target") == "answer"
+
+
+def dataset_label(name: str, answers: bool = False) -> str:
+    """ "e-SNLI"; "e-SNLI answers", where nothing is explained."""
+    return DATASETS.get(name, name) + (" answers" if answers else "")
 
 
 def peft_label(peft: Mapping) -> str:

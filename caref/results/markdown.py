@@ -90,7 +90,7 @@ def _pairs(findings: Findings) -> list[str]:
         ]
         blocks += [f"### {pair.title}: {pair.regularised.reg}", _grid(head, body)]
         if pair.leading:
-            blocks.append(f"{MEASURES['nbert'].label}: {pair.leading.said}.")
+            blocks.append(f"{MEASURES[pair.leading.metric].label}: {pair.leading.said}.")
         if number < len(findings.drawn_pairs):
             drawn = findings.drawn_pairs[number]
             blocks.append(f"![{drawn.title}]({drawn.name}.png)\n\n*{drawn.title}.* {drawn.caption}")

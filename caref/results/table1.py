@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from caref.results import paper
-from caref.results.labels import distinguishing, settings
+from caref.results.labels import answers_only, distinguishing, settings
 from caref.results.published import is_published
 from caref.results.samples import samples
 from caref.results.store import Cell
@@ -75,14 +75,14 @@ class Table:
 
 
 def tables(cells: list[Cell]) -> list[Table]:
-    """One table a setup that has at least one cell in a row of the paper's table.
+    """One table a setup that has at least one cell in a row of the paper's table, whose models explain.
 
     First those that may be compared with the paper, then other real data, then demo; those nearer to the
     paper's protocol first, then the fuller.
     """
     setups: dict[str, list[Cell]] = {}
     for cell in cells:
-        if not cell.records or is_published(cell):
+        if not cell.records or is_published(cell) or answers_only(cell.config["dataset"]):
             continue
         if paper.row_name(cell.config) and cell.config["dataset"]["name"] in paper.DATASETS:
             setups.setdefault(_setup(cell), []).append(cell)

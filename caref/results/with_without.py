@@ -11,7 +11,7 @@ from caref.results.significance import LEAST_SPLITS, LEVEL, Comparison, Differen
 from caref.results.summary import scores
 
 MOST_SHOWN = 4  # pairs that a report opens with; the others fold away
-_LEADING = "nbert"  # the measure of the paper's claim, and of a report's first line
+_LEADING = ("nbert", "accuracy")  # the measure of the paper's claim, and of a report's first line; without it the next
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Pair:
 
     @property
     def leading(self) -> Change | None:
-        return self.changes.get(_LEADING)
+        return next((self.changes[metric] for metric in _LEADING if metric in self.changes), None)
 
 
 def pairs(lines: Iterable[Line]) -> list[Pair]:
@@ -142,12 +142,13 @@ def tested(changes: Sequence[Change]) -> list[Change]:
 
 def headline(found: Sequence[Pair]) -> str:
     """What the pairs come to, in one line that can stand above a report."""
-    leading = [pair.leading for pair in found if pair.leading]
+    leading = [change for _, change in _foremost(found)]
     if not leading:
         return "What the records say"
-    name = MEASURES[_LEADING].label
+    measure = MEASURES[leading[0].metric]
+    name = measure.label
     if len(leading) == 1:
-        mean = MEASURES[_LEADING].change(leading[0].difference.mean)
+        mean = measure.change(leading[0].difference.mean)
         way = "the same" if not float(mean) else f"{mean.lstrip('+-')} {'higher' if float(mean) > 0 else 'lower'}"
         return f"With the regulariser, {name} is {way} on {_splits(leading[0].difference.n)}"
     up = [one for one in leading if one.difference.mean > 0]
@@ -159,7 +160,7 @@ def headline(found: Sequence[Pair]) -> str:
 
 def caution(found: Sequence[Pair]) -> str:
     """What the headline rests on: which cells, how many splits, and whether any of it is tested."""
-    leading = [(pair, pair.leading) for pair in found if pair.leading]
+    leading = _foremost(found)
     if not leading:
         return ""
     if len(leading) == 1:
@@ -167,12 +168,19 @@ def caution(found: Sequence[Pair]) -> str:
         return f"{pair.title}, {pair.regularised.reg}: {change.said}."
     counts = sorted({change.difference.n for _, change in leading})
     n = _splits(counts[0]) if len(counts) == 1 else f"{counts[0]} to {_splits(counts[-1])}"
-    measure = MEASURES[_LEADING]
+    measure = MEASURES[leading[0][1].metric]
     each = ", ".join(f"{measure.change(change.difference.mean)} for {pair.title}" for pair, change in leading)
     named = f"{each}. " if len(leading) <= 3 else ""
     untested = sum(change.outcome == "untested" for _, change in leading)
     few = f"; {untested} of {len(leading)} rest on too few for a test, {LEAST_SPLITS} are needed" if untested else ""
     return f"{named}Compared split by split, on {n} each{few}."
+
+
+def _foremost(found: Sequence[Pair]) -> list[tuple[Pair, Change]]:
+    """The pairs that can be told of by one measure, with their change of it: nBERT, where any of them has it."""
+    leading = [(pair, pair.leading) for pair in found if pair.leading]
+    metric = next((metric for metric in _LEADING if any(one.metric == metric for _, one in leading)), None)
+    return [(pair, change) for pair, change in leading if change.metric == metric]
 
 
 def _splits(n: int) -> str:

@@ -7,7 +7,7 @@ from functools import cache
 from statistics import fmean
 
 from caref.results import store
-from caref.results.labels import dataset_label, distinguishing, peft_label, reg_label, settings
+from caref.results.labels import answers_only, dataset_label, distinguishing, peft_label, reg_label, settings
 from caref.running.jobs import Plan
 
 _RECORDS = 5  # how many a time is the mean of
@@ -105,9 +105,14 @@ def _names(plans: Sequence[Plan]) -> list[str]:
     names = {}
     for model, positions in models.items():
         described = [plans[position].description for position in positions]
-        apart = distinguishing([settings({part: values[part] for part in beside}) for values in described])
+        apart = distinguishing([settings({part: values.get(part, {}) for part in beside}) for values in described])
         for position, values, differing in zip(positions, described, apart, strict=True):
             reg = reg_label(values["reg"]).replace("–", "no regulariser")
-            what = model, dataset_label(values["dataset"]["name"]), peft_label(values["peft"]), reg
+            what = (
+                model,
+                dataset_label(values["dataset"]["name"], answers_only(values["dataset"])),
+                peft_label(values["peft"]),
+                reg,
+            )
             names[position] = ", ".join([*what, *differing])
     return [names[position] for position in range(len(plans))]

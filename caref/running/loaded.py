@@ -35,6 +35,11 @@ class Loaded:
 
         return training.precision(self.job.train.precision, self.device)
 
+    @property
+    def answers_only(self) -> bool:
+        """Whether the model is to answer and to explain nothing."""
+        return self.job.dataset.target == "answer"
+
     @cached_property
     def scorer(self):
         from caref.evaluation.bertscore import Scorer
@@ -72,7 +77,7 @@ class Loaded:
         tokens = []
         for example in examples:
             if id(example) not in self._encoded:  # of one that is kept beside its tokens, and so has its id for good
-                written = text(self.job.dataset.name, example)
+                written = text(self.job.dataset.name, example, self.answers_only)
                 encoded = encode(written, self.backbone.tokenizer, self.backbone.encoder_decoder)
                 self._encoded[id(example)] = example, encoded
             tokens.append(self._encoded[id(example)][1])

@@ -77,8 +77,9 @@ def _content(values: Mapping) -> tuple[dict[str, str | None], str | None]:
     named = {
         "model": (model["path"], model["revision"], "model.path"),
         "tokenizer": (model["tokenizer"], None, "model.tokenizer"),
-        "bertscore": (scorer["model"], None, "bertscore.model"),
     }
+    if values["dataset"]["target"] != "answer":
+        named["bertscore"] = scorer["model"], None, "bertscore.model"
     marks, unknown = {}, None
     for what, (path, revision, key) in named.items():
         try:

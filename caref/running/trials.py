@@ -23,10 +23,11 @@ def set_up(bench: Workbench, saves: int = 0) -> None:
         UserError: where the scorer, the model or what is to be trained of it cannot be had, or there is no room
             for what is to be kept.
     """
-    from caref.evaluation import encoders
+    if not bench.answers_only:
+        from caref.evaluation import encoders
 
-    commit = bench.commit("bertscore")
-    encoders.check(bench.job.bertscore.model, bench.job.bertscore.layer, commit)  # before torch is imported
+        commit = bench.commit("bertscore")
+        encoders.check(bench.job.bertscore.model, bench.job.bertscore.layer, commit)  # before torch is imported
 
     from huggingface_hub.utils import disable_progress_bars
     from transformers.utils import logging
@@ -37,7 +38,7 @@ def set_up(bench: Workbench, saves: int = 0) -> None:
 
     logging.disable_progress_bar()  # a job's own lines say how far it is
     disable_progress_bars()
-    _ = bench.objective, bench.scorer
+    _ = bench.objective, None if bench.answers_only else bench.scorer
     total = training.steps(bench.job.dataset.train_size, bench.job.train.batch_size, bench.job.train.epochs)
     with trained_part(bench.backbone, bench.job.peft, seed=0, total_steps=total) as part:
         saving.check_room(bench.saved, saves, part.counts.trainable)
@@ -46,13 +47,16 @@ def set_up(bench: Workbench, saves: int = 0) -> None:
 
 
 def left_out(bench: Workbench) -> list[str]:
-    """Lines that say what of the model is not trained though one might think so."""
+    """Lines that say what of the model is not trained, and what is asked of it in vain, though one might think so."""
+    from caref.evidence import probe
     from caref.models import method, reach
 
     chosen = method.build(bench.job.peft)
     lines = [reach.told(bench.backbone.model)]
     if isinstance(chosen, method.Adapter):
         lines.append(chosen.left_out(bench.backbone.model))
+    if bench.answers_only and (vain := probe.of_explanations(bench.job.evidence)):
+        lines.append(f"evidence: nothing is explained (dataset.target=answer), so there is no {', '.join(vain)}")
     return [line for line in lines if line]
 
 
@@ -82,7 +86,8 @@ def try_evidence(bench: Workbench, split: Split) -> None:
     if bench.job.evidence.measures:
         few = replace(split, evaluation=split.evaluation[:1])
         with packed_part(bench.backbone, bench.job.peft, [split.seed], total_steps=100) as part:
-            bench.evidence(part.model, [few], [[split.evaluation[0].answer + SEPARATOR + "it is"]])
+            written = split.evaluation[0].answer + ("" if bench.answers_only else SEPARATOR + "it is")
+            bench.evidence(part.model, [few], [[written]])
 
 
 def rehearse(bench: Workbench, split: Split) -> None:

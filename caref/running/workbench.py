@@ -172,12 +172,12 @@ class Workbench(Loaded):
         began = time.monotonic() if began is None else began
         asked, batch_size = OmegaConf.to_container(self.job.evidence), self.job.evaluation.batch_size
         parsed = [
-            {place: parse(texts[place]) for place in chosen(split, asked["examples"])}
+            {place: parse(texts[place], self.answers_only) for place in chosen(split, asked["examples"])}
             for split, texts in zip(splits, generations, strict=True)
         ]
         found = probe(
             *(model, self.backbone, self.job.dataset.name, splits, parsed, asked),
-            *(batch_size, self.job.evaluation.max_new_tokens),
+            *(batch_size, self.job.evaluation.max_new_tokens, self.answers_only),
         )
         seconds = {"evidence": (time.monotonic() - began) / len(splits)}
         return [replace(one, run=self._provenance(seconds, len(splits))) for one in found]
@@ -226,7 +226,8 @@ class Workbench(Loaded):
         from caref.evaluation.scores import score
 
         began = time.monotonic()
-        scores, predictions = score(self.job.dataset.name, split.evaluation, generations, self.scorer)
+        scorer = None if self.answers_only else self.scorer
+        scores, predictions = score(self.job.dataset.name, split.evaluation, generations, scorer)
         seconds = {**seconds, "score": time.monotonic() - began}
         record = {
             "split": split.index,

@@ -52,6 +52,7 @@ def test_the_default_job_is_the_papers(composed):
         (["train.precision=fp8"], "train.precision=fp8"),
         (["train.supervise=both"], "train.supervise=both"),
         (["dataset.train_split=dev"], "dataset.train_split=dev"),
+        (["dataset.target=label"], "dataset.target=label: must be one of answer_and_explanation, answer"),
         (["source=demo", "source.root=here"], "source.root=here"),
         (["peft=lora_r4", "peft.r=0"], "peft.r=0"),
         (["peft=adalora", "peft.target_r=64"], "peft.target_r=64"),
@@ -112,11 +113,27 @@ def test_what_can_change_a_number_is_in_the_signature(composed):
     variations = [
         "reg.alpha=1.5", "reg=none", "peft=laq", "peft.scope=decoder", "model=flan_t5_base", "model.dropout=0",
         "dataset=ecqa", "dataset.eval_size=20", "dataset.train_split=test", "train.lr=1e-4", "train.epochs=1",
-        "train.precision=fp32", "train.supervise=answer", "evaluation.max_new_tokens=32", "bertscore=minilm",
+        "train.precision=fp32", "train.supervise=answer", "dataset.target=answer", "evaluation.max_new_tokens=32",
+        "bertscore=minilm",
     ]  # fmt: skip
     marks = {mark(composed()), mark(composed(), "other data")}
     marks |= {mark(composed(variation)) for variation in variations}
     assert len(marks) == len(variations) + 2
+
+
+def test_a_key_that_came_later_leaves_the_cells_that_were_there_what_they_were(composed):
+    """Signatures of two jobs as the version before dataset.target had them."""
+    assert mark(composed()) == "692678c247e4"
+    assert mark(composed("model=tiny_llama", "peft=lora_r4", "reg=none", "dataset=comve")) == "dcc10b6df389"
+    assert "target" not in described(schema.plain(composed()), "data", {})["dataset"]
+
+
+def test_of_answers_alone_bertscore_is_no_part(composed):
+    answers = composed("dataset.target=answer")
+    other = composed("dataset.target=answer", "bertscore=minilm")
+    content = {"model": "files:1", "tokenizer": None}
+    assert mark(answers) == mark(other) != mark(composed())
+    assert mark(answers, content=content) == mark(other, content=content | {"bertscore": "files:1"})
 
 
 def test_a_model_is_what_its_content_is_and_not_where_it_lies(composed):

@@ -34,6 +34,13 @@ def test_comve_is_lower_cased_and_holds_a_backslash_and_an_n():
     assert text.target == "choice2 because no."
 
 
+def test_the_answer_alone_has_the_same_source():
+    whole, answer = prompts.text("esnli", ESNLI), prompts.text("esnli", ESNLI, answer_only=True)
+    assert answer.target == "neutral"
+    assert (answer.source, answer.offsets) == (whole.source, whole.offsets)
+    assert prompts.text("esnli", replace(ESNLI, explanations=())) == answer
+
+
 @pytest.mark.parametrize("dataset", ["ecqa", "cos_e"])
 def test_a_question_is_lower_cased_and_lists_its_choices(dataset):
     text = prompts.text(dataset, QUESTION)

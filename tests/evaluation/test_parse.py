@@ -71,3 +71,8 @@ def test_every_real_target_reads_back_as_its_gold_answer_and_explanation(data_ro
         assert same_answer(parsed.answer, example.answer)
         assert parsed.explanation.split() == example.explanations[0].lower().partition(" because ")[0].split()
         assert not parsed.broken
+
+
+def test_of_a_model_that_answers_only_the_whole_text_is_the_answer():
+    assert parse(" neutral\n", answer_only=True) == Parsed("neutral", "", broken=False)
+    assert parse("neutral because it is", answer_only=True).answer == "neutral because it is"

@@ -61,6 +61,14 @@ def test_nbert_is_the_librarys_best_f1_over_the_golds_and_0_for_wrong_answers(
     assert 20 < scores["nbert"] < 80
 
 
+def test_of_answers_alone_accuracy_is_the_one_score():
+    example = by_hand()
+    scores, (right, wrong, longer) = score("esnli", [example] * 3, ["Entailment ", "neutral", "entailment as"], None)
+    assert scores == {"accuracy": pytest.approx(100 / 3)}
+    assert [line["right"] for line in (right, wrong, longer)] == [True, False, False]
+    assert not {"nbert", "broken", "explanation", "explanations"} & set(right)
+
+
 def test_case_makes_no_difference_and_the_best_gold_counts(scorer):
     example = by_hand("The sky is blue.", "A dog is an animal.")
     scores, _ = score("esnli", [example], ["Entailment because A DOG is an animal."], scorer)

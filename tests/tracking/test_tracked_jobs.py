@@ -36,6 +36,18 @@ def test_a_job_tells_of_what_it_trained_and_its_second_run_of_nothing_more(compo
     assert held(cell) == runs
 
 
+def test_a_job_that_only_answers_tells_of_accuracy_and_of_no_score_of_explanations(composed, tmp_path):
+    small = ("dataset.train_size=6", "dataset.eval_size=6", "train.epochs=1", "evaluation.max_new_tokens=4")
+    told = ("model=tiny_t5", "source=demo", "dataset.target=answer", "tracker=wandb", f"results_dir={tmp_path}")
+    jobs.run(composed(*small, *told, "splits=0:2"))
+    (cell,) = [found for found in tmp_path.iterdir() if found.is_dir()]
+    runs = held(cell)
+    split, summary = (final(runs[f"{cell.name}-{end}"]) for end in ("000", "summary"))
+    assert "accuracy" in split and "accuracy/mean" in summary and split["predictions.nrows"] == 6
+    absent = ("nbert", "similarity", "broken", "floor", "explanation_length", "distinct")
+    assert not [key for key in (*split, *summary) if key.startswith(absent)]
+
+
 def test_wandb_is_loaded_for_those_who_ask_for_it_alone():
     code = "import sys, caref.running.jobs, caref.tracking.tracker; sys.exit('wandb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -8,6 +8,8 @@ import re
 
 import numpy as np
 
+OF_EXPLANATIONS = True  # where nothing is explained there is none of it
+
 COMMON = frozenset(  # words that any text holds
     word
     for line in (

@@ -11,6 +11,8 @@ from caref.data.prompts import SEPARATOR, normalised
 from caref.evidence.choices import Asked, log_probabilities
 from caref.evidence.reading import Question, Reading
 
+OF_EXPLANATIONS = True  # where nothing is explained there is none of it
+
 
 def measure(reading: Reading) -> list[dict[str, float | None]]:
     """The scores of each split; None where no example has an explanation of one of its choices.

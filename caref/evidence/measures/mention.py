@@ -18,6 +18,8 @@ from caref.evidence.choices import log_probabilities
 from caref.evidence.insertions import Inserted, inserted
 from caref.evidence.reading import Question, Reading, encoded, question
 
+OF_EXPLANATIONS = True  # where nothing is explained there is none of it
+
 
 def measure(reading: Reading) -> list[dict[str, float | None]]:
     """The scores of each split; None where they do not exist, as of a model that no insertion moves.

@@ -69,8 +69,8 @@ function example(one) {
   line("", one.source ?? "", "source");
   const said = line("generated", one.generation ?? "");
   said.prepend(make("span", one.right ? "✓ " : "✗ ", `mark ${one.right ? "yes" : "no"}`));
-  line("gold", `${one.gold} because ${(one.explanations ?? []).join(" / ")}`);
-  line("nBERT", `${Number(one.nbert ?? 0).toFixed(2)}${one.broken ? ", no explanation: counted as “unk”" : ""}`);
+  line("gold", [one.gold, (one.explanations ?? []).join(" / ")].filter(Boolean).join(" because "));
+  if ("nbert" in one) line("nBERT", `${Number(one.nbert ?? 0).toFixed(2)}${one.broken ? ", no explanation: counted as “unk”" : ""}`);
   return block;
 }
 
