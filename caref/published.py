@@ -24,6 +24,7 @@ from caref.errors import UserError, reported
 from caref.results import store
 from caref.results.published import SOURCE
 from caref.results.summary import summarise
+from caref.results.writing import check_writable
 
 BY = "SparseFit (Solano et al. 2024)"
 REPOSITORY = "https://github.com/SanniM3/predicitons_with_explanations"
@@ -222,7 +223,7 @@ def _agree(left: Scores, right: Scores) -> bool:
 
 def write(cells: list[Published], results_dir: Path) -> list[str]:
     """Write the cells into a results folder; what it says of each, in a line."""
-    store.check_writable(results_dir)
+    check_writable(results_dir)
     lines = []
     for cell in cells:
         records = list(cell.records())

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from caref.errors import UserError, reported
 from caref.results import store
+from caref.results.writing import check_writable, refusal
 
 
 def write(results_dir: Path, out: Path, ratings: Path | None = None) -> list[Path]:
@@ -26,7 +27,7 @@ def write(results_dir: Path, out: Path, ratings: Path | None = None) -> list[Pat
     cells = [cell for cell in store.cells(results_dir) if cell.records or cell.failed or cell.damaged or cell.unread]
     if not cells:
         raise UserError(f"{results_dir}: holds no results; a run writes them there with results_dir={results_dir}")
-    store.check_writable(out)
+    check_writable(out, "--out ")
     # Only now, so that a mistyped folder is answered at once.
     from caref.results import findings, judgement, latex, markdown, page, spreadsheets
 
@@ -46,7 +47,7 @@ def write(results_dir: Path, out: Path, ratings: Path | None = None) -> list[Pat
             path.write_text(texts[path.name], encoding="utf-8")
         return [*paths, *(path for figure in found.figures() for path in figure.save(out))]
     except OSError as error:
-        raise UserError(f"--out {out}: cannot be written ({error.strerror}); choose another") from None
+        raise refusal(out, error, "--out ") from None
 
 
 @reported()

@@ -29,7 +29,10 @@ def content(path: str, revision: str | None = None, key: str = "model.path") -> 
         UserError: naming `key`, where there is no such thing, or the hub is out of reach and there is no local copy.
     """
     if not path.startswith("wheel:") and not Path(path).expanduser().exists():
-        return _on_hub(path, revision, key)
+        found = _on_hub(path, revision, key)
+        if isinstance(found, UserError):
+            raise found
+        return found
     try:
         match locate(path, revision, key):
             case Folder(folder):
@@ -46,12 +49,17 @@ def commit(mark: str) -> str | None:
     return mark.removeprefix("hub:") if mark.startswith("hub:") else None
 
 
-@cache  # a sweep's cells share their model, and a job stays with the commit that it was planned with
-def _on_hub(path: str, revision: str | None, key: str) -> str:
-    match locate(path, revision, key):
-        case Hub(commit=str(found)):
-            return f"hub:{found}"
-    raise UserError(f"{key}={path}: the hub does not say which commit it is; name one with model.revision")
+# Asked once a process, also where it is out of reach, which takes its time to be found: a sweep's cells share their
+# model, and a job stays with the commit that it was planned with.
+@cache
+def _on_hub(path: str, revision: str | None, key: str) -> str | UserError:
+    try:
+        match locate(path, revision, key):
+            case Hub(commit=str(found)):
+                return f"hub:{found}"
+    except UserError as error:
+        return error
+    return UserError(f"{key}={path}: the hub does not say which commit it is; name one with model.revision")
 
 
 def _folder(folder: Path) -> str:
@@ -65,7 +73,7 @@ def _folder(folder: Path) -> str:
 
 def _file(file: Path) -> str:
     """SHA-256 of a file's content, from the cache where the file has not changed since."""
-    from caref.results.store import write_atomically
+    from caref.results.writing import write_atomically
 
     there = file.resolve()
     status = there.stat()

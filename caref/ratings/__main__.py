@@ -17,7 +17,7 @@ def sample(arguments: argparse.Namespace) -> None:
         UserError: where there is too little to draw from, or earlier ratings would be lost.
     """
     from caref.ratings import page, sampling, sheets, study
-    from caref.results import store
+    from caref.results.writing import write_atomically
 
     for option in ("each", "raters"):
         if getattr(arguments, option) < 1:
@@ -39,7 +39,7 @@ def sample(arguments: argparse.Namespace) -> None:
         if (out / name).exists() and (out / name).read_bytes() != content:
             raise UserError(f"--out {out}: {name} is there and differs (ratings in it?); choose another folder")
     for name, content in contents.items():
-        store.write_atomically(out / name, content)
+        write_atomically(out / name, content, "--out ")
     unexplained = sum(entry.kind == "cell" and not entry.item for entry in made.entries)
     print(f"{len(drawn)} inputs, {len(made.screens)} screens a rater, study {made.code}")
     for dataset, group in cells.items():
@@ -58,7 +58,7 @@ def agree(arguments: argparse.Namespace) -> None:
         UserError: where sheets or key cannot be what was handed out.
     """
     from caref.ratings import answers, feb, judging, telling
-    from caref.results import store
+    from caref.results.writing import check_writable, write_atomically
 
     if arguments.format == "feb":
         if arguments.key:
@@ -70,12 +70,12 @@ def agree(arguments: argparse.Namespace) -> None:
         found = answers.collect(arguments.sheets, key)
         out = arguments.out or key.parent / "agreement"
     if out:
-        store.check_writable(out)
+        check_writable(out, "--out ")
     judgement = judging.judge(found)
     print(telling.text(judgement))
     if out:
         for name, content in telling.files(judgement, found).items():
-            store.write_atomically(out / name, content)
+            write_atomically(out / name, content, "--out ")
             print(out / name)
     if arguments.wandb:
         telling.track(judgement, out or Path(), arguments.wandb, arguments.project, arguments.entity)

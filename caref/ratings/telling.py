@@ -8,7 +8,7 @@ from caref.results import human_scores, tables
 from caref.results import judgement as judgements
 from caref.results.drawing import Figure
 from caref.results.judgement import Judgement
-from caref.results.store import check_writable
+from caref.results.writing import check_writable
 
 
 def text(judgement: Judgement) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 import yaml
 
 from caref.results.records import Damaged, Unreadable, canonical, digest, numbered, parse, read, sealed
-from caref.results.store import write_atomically
+from caref.results.writing import write_atomically
 
 # Of what measures and attributions compute: evidence of one edition is not evidence of another.
 EDITION = 1

@@ -11,14 +11,12 @@ written last: a split is finished when its record is there. Plain files and no d
 file system serves many nodes at once. This module knows nothing of what a record's scores mean.
 """
 
-import errno
 import fcntl
 import gzip
 import io
 import itertools
 import json
 import os
-import shutil
 import socket
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,8 +30,7 @@ import yaml
 from caref.errors import UserError
 from caref.results import configuration
 from caref.results.records import Damaged, Unreadable, canonical, digest, note, numbered, parse, read, sealed
-
-_LEAST_FREE_BYTES = 1 << 20  # about what the records and predictions of a few splits take
+from caref.results.writing import refusal, write_atomically
 
 
 @dataclass
@@ -46,51 +43,6 @@ class Cell:
     failed: dict[int, dict] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)  # one line a damaged record, naming its file
     unread: list[str] = field(default_factory=list)  # one line a file that is there and could not be read
-
-
-def check_writable(results_dir: str | Path) -> None:
-    """Refuse a results folder that cannot be made, cannot be written, or stands on a full disk; leave no trace.
-
-    Raises:
-        UserError: naming results_dir and what to do.
-    """
-    results_dir = Path(results_dir)
-    existing = next(folder for folder in (results_dir, *results_dir.absolute().parents) if folder.exists())
-    for folder in (results_dir, *results_dir.absolute().parents):
-        if folder.is_symlink() and not folder.exists():
-            raise _refusal(results_dir, OSError(errno.ELOOP, f"the link {folder} leads nowhere"))
-    if not existing.is_dir():
-        raise _refusal(results_dir, NotADirectoryError(errno.ENOTDIR, f"{existing} is not a folder"))
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise _refusal(results_dir, PermissionError(errno.EACCES, "no permission to write there"))
-    free = shutil.disk_usage(existing).free
-    if free < _LEAST_FREE_BYTES:
-        raise UserError(f"results_dir={results_dir}: only {free // 1024} kB free there; make room or choose another")
-
-
-def _refusal(folder: Path, error: OSError) -> UserError:
-    reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
-    return UserError(f"results_dir={folder}: cannot be written ({reason}); choose another or make room")
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Put `content` at `path` whole or not at all, also over a crash and beside other writers.
-
-    Raises:
-        UserError: where the folder cannot be written or the disk is full; no temporary file stays.
-    """
-    temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise _refusal(path.parent, error) from None
 
 
 def _record_path(cell: Path, split: int) -> Path:
@@ -238,7 +190,7 @@ def _acquire(path: Path, wait: bool) -> int | None:
             path.parent.mkdir(parents=True, exist_ok=True)  # and it stays: to remove it would trip the next to come
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise _refusal(path.parent, error) from None
+            raise refusal(path.parent, error) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

@@ -33,7 +33,13 @@ def lacks(planned: Plan, index: int) -> bool:
 def found(planned: Plan) -> tuple[dict[int, dict], dict[int, str]]:
     """The intact records by split, and of those that could not be read why; nothing is moved or written."""
     records, unread = {}, {}
+    try:
+        there = store.finished(planned.cell)
+    except store.Unreadable as error:
+        return {}, dict.fromkeys(planned.indices, str(error))
     for index in planned.indices:
+        if index not in there:
+            continue
         try:
             record = store.read_record(planned.cell, index)
         except store.Damaged:  # looked at again, and set aside, when the split is held

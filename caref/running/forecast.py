@@ -1,4 +1,7 @@
-"""What a command would run and how long that would take, told from the results folder; nothing is run or written."""
+"""What a command would run and how long that would take, told from the results folder; nothing is run or written.
+
+Left is what a run would work on: a damaged record, and a finished split without the evidence asked, count as left.
+"""
 
 import json
 from collections import defaultdict
@@ -8,7 +11,8 @@ from statistics import fmean
 
 from caref.results import store
 from caref.results.labels import answers_only, dataset_label, distinguishing, peft_label, reg_label, settings
-from caref.running.jobs import Plan
+from caref.running import finished
+from caref.running.plans import Plan
 
 _RECORDS = 5  # how many a time is the mean of
 
@@ -23,20 +27,21 @@ def told(plans: Sequence[Plan]) -> str:
     are none.
     """
     wanted: dict[str, set[int]] = defaultdict(set)
+    missing: dict[str, set[int]] = defaultdict(set)
     for plan in plans:
         wanted[plan.signature].update(plan.indices)
+        missing[plan.signature].update(finished.left(plan))
     cells = {plan.signature: plan for plan in plans}
-    finished = {signature: store.finished(plan.cell) for signature, plan in cells.items()}
-    seconds = Times(cells, finished)
+    seconds = Times(cells, {signature: store.finished(plan.cell) for signature, plan in cells.items()})
     rows, total, untold = [], 0.0, 0
     for signature, name in zip(cells, _names(list(cells.values())), strict=True):
-        left = len(wanted[signature] - finished[signature])
+        left = len(missing[signature])
         one = seconds.of(signature) if left else 0.0
         hours = "?" if one is None else f"{left * one / 3600:.1f}"
         total, untold = (total, untold + left) if one is None else (total + left * one / 3600, untold)
         rows.append(f"{signature}  {len(wanted[signature]) - left:5}  {left:5}  {hours:>7}  {name}")
     splits = sum(map(len, wanted.values()))
-    left = sum(len(wanted[signature] - finished[signature]) for signature in cells)
+    left = sum(map(len, missing.values()))
     summary = f"{_count(len(cells), 'cell')}, {_count(splits, 'split')}: {splits - left:,} done, {left:,} left"
     if left > untold:
         summary += f", about {total:.1f} hours of one device"

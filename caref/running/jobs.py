@@ -164,13 +164,11 @@ def _work(
             told = str(outcome)
             failures[index] = _failed(planned, index, told, told, progress, finished=index in again)
             continue
-        if outcome.evidence is not None:
-            asked, of_split = planned.values["evidence"], outcome.evidence
-            answer = of_split.record(index, splits.SEEDS[index])
+        asked, found = planned.values["evidence"], outcome.evidence
         if isinstance(outcome, Again):
             record = again[index]
             kept = ["its trained part"] if planned.values["train"]["save"] and bench.unsaved is None else []
-            kept += ["its evidence"] if outcome.evidence is not None else []
+            kept += ["its evidence"] if found is not None and not isinstance(found, SplitFailed) else []
             if kept:
                 progress.say(f"split {index} trained again, as it is recorded, and {' and '.join(kept)} kept")
         else:
@@ -178,9 +176,12 @@ def _work(
             record = store.write_split(planned.cell, planned.description, outcome.record | of_data, outcome.predictions)
             progress.finished(record)
             tracker.split(record, outcome.history)
-        if outcome.evidence is not None:
-            evidence.write_split(planned.cell, asked, answer, of_split.rows)
-        if outcome.evidence is not None or not planned.values["evidence"]["measures"]:
+        if isinstance(found, SplitFailed):
+            failures[index] = str(found)
+            progress.say(f"split {index}: {found}")
+        elif found is not None:
+            evidence.write_split(planned.cell, asked, found.record(index, splits.SEEDS[index]), found.rows)
+        if found is not None or not asked["measures"]:
             records[index] = record  # else it is asked once more, without the split that failed beside it
     if bench.unsaved is not None:
         raise bench.unsaved

@@ -12,7 +12,7 @@ from caref.config.validation import validate
 from caref.data import sampling, splits
 from caref.errors import UserError
 from caref.models import contents
-from caref.results import store
+from caref.results.writing import check_writable
 from caref.running import keys
 
 
@@ -64,7 +64,7 @@ def plan(job: DictConfig) -> Plan:
     values = validate(job)
     indices = splits.parse(job.splits)
     if not job.dry_run:
-        store.check_writable(job.results_dir)
+        check_writable(job.results_dir)
     pool = sampling.pool(values["dataset"], job.source.name, job.source.root)
     content, unknown = _content(values)
     description = described(values, pool.fingerprint, content)

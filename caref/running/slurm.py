@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from caref.errors import SplitFailed, UserError
 from caref.results import store
+from caref.results.writing import write_atomically
 from caref.running import jobs
 
 EARLY_S = 90  # by how much Slurm may signal before it was asked to
@@ -71,7 +72,7 @@ class Run:
 
     def _end(self, failure: str) -> None:
         note = json.dumps({"failure": failure}).encode()
-        store.write_atomically(_ending(self._paths.folder, self._left[0]), note)
+        write_atomically(_ending(self._paths.folder, self._left[0]), note)
         self._left.pop(0)
         self._fruitful, self._at = True, None
 

@@ -36,14 +36,14 @@ class Outcome:
     record: dict
     predictions: list[Mapping]
     history: list[Mapping[str, float]]
-    evidence: "Evidence | None" = None
+    evidence: "Evidence | SplitFailed | None" = None
 
 
 @dataclass(frozen=True)
 class Again:
     """What a finished split came to that was trained again: it wrote what is recorded of it."""
 
-    evidence: "Evidence | None" = None
+    evidence: "Evidence | SplitFailed | None" = None
 
 
 class Workbench(Loaded):
@@ -71,7 +71,8 @@ class Workbench(Loaded):
 
         Returns:
             Of each what it came to, or why it failed, where its loss was not finite. Evidence is there of none where
-            one of them failed: what numbers its model holds would be in the others' way.
+            one of them failed: what numbers its model holds would be in the others' way. Where evidence itself goes
+            wrong for one split, it is why; for several, that is raised.
 
         Raises:
             UserError: before the training, where there is no room for what is to be kept.
@@ -129,7 +130,13 @@ class Workbench(Loaded):
             evidence = [None] * len(splits)
             if job.evidence.measures and not any(isinstance(one, SplitFailed) for one in terms):
                 progress.begin(f"split {named} evidence", 1)
-                evidence = self._with_epochs(by_epoch, self.evidence(part.model, splits, generations))
+                try:
+                    evidence = self._with_epochs(by_epoch, self.evidence(part.model, splits, generations))
+                except Exception as error:
+                    if len(splits) > 1:  # each is asked alone, then
+                        raise
+                    told = f"its record is kept; its evidence could not be had: {type(error).__name__}: {error}"
+                    evidence = [SplitFailed(told)]
             counts = {
                 "train": len(train[0]),
                 "evaluated": len(evaluation[0]),
@@ -221,7 +228,7 @@ class Workbench(Loaded):
         seconds: Mapping[str, float],
         together: int,
         history: list[Mapping[str, float]],
-        evidence: "Evidence | None",
+        evidence: "Evidence | SplitFailed | None",
     ) -> Outcome:
         from caref.evaluation.scores import score
 

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from caref.results import store
 from caref.results.labels import peft_label, reg_label
 from caref.results.summary import refusal, scores, summarise, trainable_percent
+from caref.results.writing import write_atomically
 from caref.tracking.offline import marked, pending
 from caref.tracking.writing import Run, Writer, say
 
@@ -158,7 +159,7 @@ class WandbRuns:
             "folder": folder.name,
             "steps": len(run.history),
         }
-        store.write_atomically(self._folder / "tracked" / f"{name}.json", json.dumps(told, indent=1).encode())
+        write_atomically(self._folder / "tracked" / f"{name}.json", json.dumps(told, indent=1).encode())
 
 
 def _digest(content: Mapping) -> str:

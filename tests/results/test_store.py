@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from caref.errors import UserError
-from caref.results import records, store
+from caref.results import records, store, writing
 
 CONFIG = {
     "fingerprint": "f",
@@ -44,9 +44,9 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
         done.append(("renamed", str(old), str(new)))
         rename(old, new)
 
-    monkeypatch.setattr(store.os, "fsync", flushed)
-    monkeypatch.setattr(store.os, "replace", renamed)
-    store.write_atomically(tmp_path / "record.json", b"content")
+    monkeypatch.setattr(writing.os, "fsync", flushed)
+    monkeypatch.setattr(writing.os, "replace", renamed)
+    writing.write_atomically(tmp_path / "record.json", b"content")
     (first, temporary, size), (second, old, new) = done
     assert (first, size, second, old, new) == ("flushed", 7, "renamed", temporary, str(tmp_path / "record.json"))
     done.clear()
@@ -256,8 +256,8 @@ def test_processes_that_claim_and_let_go_at_once_never_hold_the_same_split(tmp_p
 def test_a_results_folder_that_cannot_be_is_refused_without_trace(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="results_dir="):
-        store.check_writable(tmp_path / "file" / "results")
-    store.check_writable(tmp_path / "a" / "b")
+        writing.check_writable(tmp_path / "file" / "results")
+    writing.check_writable(tmp_path / "a" / "b")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file"]
 
 
@@ -267,7 +267,7 @@ def test_a_results_folder_that_is_a_link_to_nowhere_is_refused(tmp_path, leads_t
     link.symlink_to(link if leads_to == "itself" else tmp_path / "gone")
     for folder in (link, link / "results"):
         with pytest.raises(UserError, match=r"results_dir=.*link .*/link leads nowhere"):
-            store.check_writable(folder)
+            writing.check_writable(folder)
 
 
 @pytest.fixture
@@ -284,7 +284,7 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_is_refused_before_and_leaves_nothing_half_written_after(small_disk):
     with pytest.raises(UserError, match="kB free"):
-        store.check_writable(small_disk / "results")
+        writing.check_writable(small_disk / "results")
     store.write_split(small_disk / "sig", CONFIG, record(3), PREDICTIONS)
     incompressible = [{"id": os.urandom(300_000).hex()}]
     with pytest.raises(UserError, match="the disk is full"):

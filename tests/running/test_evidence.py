@@ -38,6 +38,7 @@ def run(composed, tmp_path):
         planned = jobs.plan(job)
         return planned.cell, planned.values["evidence"]
 
+    run_job.results = tmp_path / "results"
     return run_job
 
 
@@ -194,6 +195,30 @@ def test_the_rest_of_a_pack_gets_its_evidence_when_one_split_fails(run):
     with pytest.raises(SplitFailed, match="1 of 3 splits failed"):
         run("splits=0:3", *ASKED, "pack=3")
     assert sorted(evidence.of_cell(cell)[0].records) == [0, 2]
+
+
+@pytest.mark.parametrize("pack", (1, 2))
+def test_evidence_that_goes_wrong_costs_no_record_and_is_asked_again(run, monkeypatch, pack):
+    from caref.evidence.measures import coupling
+
+    measure, asked = coupling.measure, []
+
+    def fails_on_the_second(reading):
+        asked.append(len(reading.splits))
+        if asked.count(1) == 3 or 2 in asked[-1:]:  # the trial before the job is the first
+            raise RuntimeError("no room left")
+        return measure(reading)
+
+    monkeypatch.setattr(coupling, "measure", fails_on_the_second)
+    line = ("splits=0:2", "evidence=quick", f"pack={pack}")
+    with pytest.raises(SplitFailed, match=r"1 of 2 splits failed - split 1: its record is kept; .* no room left"):
+        run(*line)
+    monkeypatch.undo()
+    (cell,) = run.results.iterdir()
+    assert sorted(store.read_cell(cell).records) == [0, 1] and store.read_cell(cell).failed == {}
+    before = of_cell(cell)
+    run(*line)
+    assert of_cell(cell) == before and sorted(evidence.of_cell(cell)[0].records) == [0, 1]
 
 
 def test_what_cannot_be_had_is_refused_before_any_training(run, tmp_path):

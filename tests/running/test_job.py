@@ -9,7 +9,7 @@ import pytest
 
 from caref.errors import SplitFailed, UserError
 from caref.results import store
-from caref.running import jobs, sweeps
+from caref.running import jobs, plans, sweeps
 from caref.running.workbench import Workbench
 
 SMALL = (
@@ -329,7 +329,7 @@ def test_a_disk_that_fills_while_a_part_is_saved_stops_the_job_and_keeps_the_rec
     monkeypatch.setattr(saving, "check_room", lambda *_: None)  # as where another fills the disk after the look at it
     (disk / "other").write_bytes(b"x" * 1_000_000)
     job = composed(*SMALL, "model=tiny_t5", "peft=base", f"results_dir={disk}", "splits=0:3", "train.save=true")
-    monkeypatch.setattr(store, "check_writable", lambda *_: None)
+    monkeypatch.setattr(plans, "check_writable", lambda *_: None)
     with pytest.raises(
         UserError, match=r"train\.save=true: .*/000 cannot be written \(the disk is full\); the job stops"
     ):

@@ -223,3 +223,9 @@ def test_a_dry_run_tells_what_is_left_and_how_long_it_takes(command, tmp_path):
     assert finished.split()[0] == next((tmp_path / "results").iterdir()).name
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
     assert sum(record["run"]["seconds"].values()) > 0
+    (damaged,) = (tmp_path / "results").glob("*/splits/001.json")
+    damaged.write_bytes(b"{")
+    *_, last = command(*line, cwd=tmp_path).stdout.splitlines()
+    assert last.startswith("4 cells, 240 splits: 1 done, 239 left")
+    *_, last = command(*line, "evidence=quick", cwd=tmp_path).stdout.splitlines()
+    assert last.startswith("4 cells, 240 splits: 0 done, 240 left")

@@ -50,6 +50,8 @@ def start(slurm, tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
     started = []
 
     def type_line(*overrides: str, launcher: str = "slurm_a40") -> subprocess.Popen:
+        # What ignores Ctrl-C, as a shell has its background jobs do, has children that do.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         small = (f"hydra/launcher={launcher}", "hydra.launcher.mem_gb=1", "hydra.launcher.cpus_per_task=1")
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "run.py"), "-m", *small, *SETTINGS, *overrides],
@@ -60,6 +62,7 @@ def start(slurm, tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
             text=True,
             start_new_session=True,
         )
+        signal.signal(signal.SIGINT, before)
         started.append(process)
         return process
 
