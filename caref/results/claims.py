@@ -9,7 +9,7 @@ for independent samples, which says whether it stands out from the spread.
 import math
 from dataclasses import dataclass
 
-from caref.results import paper
+from caref.results import paper, power
 from caref.results.significance import LEAST_SPLITS, LEVEL, Comparison, Difference, corrected, paired
 from caref.results.table1 import AVERAGE, Table
 
@@ -168,11 +168,12 @@ def sentence(part: Part) -> str:
         reading = {"fails": "the other way", "undecided": "within the spread of the splits", "holds": "holds"}
         return f"{where}: {means}, difference {lead}: {reading[part.outcome]}"
     difference = part.difference
+    can_show = power.told(difference, "{:.2f}".format)
     if difference.p_holm is None:
-        return f"{where}: {means}, difference {difference.mean:+.2f}; n {difference.n}, {LEAST_SPLITS} needed"
+        return f"{where}: {means}, difference {difference.mean:+.2f}; n {difference.n}, {LEAST_SPLITS} needed{can_show}"
     reading = {"fails": "the other way", "undecided": "no significant difference", "holds": "holds"}
     figures = f"[{difference.low:+.2f}, {difference.high:+.2f}], p {p_value(difference.p_holm)}, n {difference.n}"
-    return f"{where}: {means}, difference {difference.mean:+.2f} {figures}: {reading[part.outcome]}"
+    return f"{where}: {means}, difference {difference.mean:+.2f} {figures}: {reading[part.outcome]}{can_show}"
 
 
 def p_value(p: float) -> str:

@@ -189,7 +189,7 @@ def nbert_over_alpha_and_beta(found: Sequence[Line]) -> Figure | str:
         data = "demo data" if demo else "real data"
         caption = (
             f"{model}, {data}, {peft}, λ = {lambda_sced:g} and {lambda_kl:g}; n = {n} splits a cell. "
-            "Framed: the highest mean; small: the standard deviation over splits."
+            "Framed: the highest mean, a maximum over noise; small: the standard deviation over splits."
         )
         return drawing.finished(plot, "figure1d", "Figure 1d. nBERT on e-SNLI over α and β", caption)
 

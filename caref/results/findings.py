@@ -5,6 +5,7 @@ from pathlib import Path
 
 from caref.results import (
     beside_published,
+    choosing,
     claims,
     evidence_compared,
     figures,
@@ -16,6 +17,7 @@ from caref.results import (
     with_without,
 )
 from caref.results.beside_published import Beside
+from caref.results.choosing import Choice
 from caref.results.claims import Verdict
 from caref.results.drawing import Figure
 from caref.results.every_cell import Line, lines
@@ -49,6 +51,7 @@ class Findings:
     pairs: list[Pair]  # with against without the regulariser
     drawn_pairs: list[Figure]  # of the first of them
     beside: list[Beside]  # ours and what others have published
+    choices: list[Choice]  # among the numbers of a regulariser, by nBERT
     judgement: Judgement | None = None  # what people said, where they were asked
     evidence: Evidence = field(default_factory=Evidence)
 
@@ -125,10 +128,11 @@ def gather(cells: list[Cell], judgement: Judgement | None = None, results_dir: P
     drawn_pairs = [paired_figure.with_against_without(pair, n) for n, pair in enumerate(pairs[:MOST_SHOWN], start=1)]
     beside = beside_published.beside(found)
     across += published_figure.drawn(beside)
+    choices = choosing.choices(found, "nbert")
     if judgement:
         across.insert(0, human_scores.figure(judgement))
     evidence = evidence_compared.gather(found, pairs, results_dir) if results_dir else Evidence()
-    return Findings(setups, claims.printed(), across, found, pairs, drawn_pairs, beside, judgement, evidence)
+    return Findings(setups, claims.printed(), across, found, pairs, drawn_pairs, beside, choices, judgement, evidence)
 
 
 def standing(table: Table) -> str:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 
-from caref.results import beside_published, evidence_grids, floor, paper
-from caref.results.claims import Verdict, p_value, sentence
+from caref.results import beside_published, choosing, comparisons, evidence_grids, floor, paper, power
+from caref.results.claims import Verdict, sentence
 from caref.results.every_cell import Line, standings
 from caref.results.findings import DEMO_BANNER, Findings, standing
+from caref.results.grid import Grid
 from caref.results.judgement import Judgement, grids
 from caref.results.measures import MEASURES, TABLE1, Measure, held, shown
-from caref.results.significance import LEAST_SPLITS, Comparison
+from caref.results.significance import LEAST_SPLITS
 from caref.results.summary import Summary
 from caref.results.table1 import AVERAGE, COLUMNS, Table
 from caref.results.with_without import caution, headline
@@ -30,6 +31,8 @@ def document(findings: Findings) -> str:
     cells = ["## Every cell", *_every_cell(findings.lines, findings.only_demo)]
     if told := standings(findings.lines):
         cells += ["### Samples", _bullets(told)]
+    if findings.choices:
+        blocks += ["## Chosen numbers", *_stood(choosing.grid_of(findings.choices))]
     if not findings.table1_first:
         blocks += cells
     for number, setup in enumerate(findings.setups, start=1):
@@ -195,34 +198,22 @@ def _tests(findings: Findings) -> list[str]:
     blocks = [
         "Paired over splits with the same seed: mean difference with its 95% BCa bootstrap interval; two-sided "
         "Wilcoxon signed-rank p (Pratt's rule for equal splits), corrected by Holm within each question; r is the "
-        f"matched-pairs rank-biserial correlation. Fewer than {LEAST_SPLITS} common splits are not tested."
+        f"matched-pairs rank-biserial correlation. Fewer than {LEAST_SPLITS} common splits are not tested. "
+        + power.METHOD
     ]
     for setup in findings.setups:
         for family, question in paper.SECTIONS.items():
             asked = [one for one in setup.comparisons if one.family == family]
             if asked:
                 title = f"### {family}, {question}: {setup.table.title}"
-                blocks += [title, _grid(_COMPARISON, map(_comparison, asked), left=4)]
+                blocks += [title, _grid(comparisons.HEAD, map(comparisons.texts, asked), left=4)]
     return blocks if len(blocks) > 1 else [*blocks, "No two rows have a split in common yet."]
-
-
-_COMPARISON = ["", "against", "", "on", "n", "difference", "95% interval", "p", "p (Holm)", "r", "equal"]
 
 
 def _published(findings: Findings) -> list[str]:
     told = _bullets(beside_published.explained(findings.lines))
     asked = [one for pair in findings.beside for one in pair.comparisons.values()]
-    return [told, _grid(_COMPARISON, map(_comparison, asked), left=4)] if asked else [told]
-
-
-def _comparison(one: Comparison) -> list[str]:
-    found = one.difference
-    column = paper.DATASETS.get(one.column, one.column)
-    known = [one.left, one.right, paper.METRICS[one.metric], column, str(found.n), f"{found.mean:+.2f}"]
-    if found.p_holm is None:
-        return [*known, "", "", "not enough splits", "", str(found.equal)]
-    interval = f"{found.low:+.2f} to {found.high:+.2f}"
-    return [*known, interval, p_value(found.p), p_value(found.p_holm), f"{found.effect:+.2f}", str(found.equal)]
+    return [told, _grid(comparisons.HEAD, map(comparisons.texts, asked), left=4)] if asked else [told]
 
 
 def _figures(findings: Findings) -> list[str]:
@@ -237,9 +228,12 @@ def _figures(findings: Findings) -> list[str]:
 
 def _judgement(judgement: Judgement) -> list[str]:
     blocks = [f"> **{DEMO_BANNER}**"] if judgement.demo else []
-    for grid in grids(judgement):
-        blocks += [f"### {grid.title}", grid.note, _grid(grid.head, grid.body, grid.left)]
+    blocks += [block for grid in grids(judgement) for block in _stood(grid)]
     return [*blocks, _bullets(judgement.notes)] if judgement.notes else blocks
+
+
+def _stood(grid: Grid) -> list[str]:
+    return [f"### {grid.title}", grid.note, _grid(grid.head, grid.body, grid.left)]
 
 
 def _every_cell(lines: list[Line], only_demo: bool) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from caref.results import (
     beside_published,
+    choosing,
     floor,
     page_cells,
     page_evidence,
@@ -17,10 +18,12 @@ from caref.results import (
     page_people,
     page_tables,
     paper,
+    power,
 )
 from caref.results.claims import AGREES, CONTRADICTS, NOT_ENOUGH, SUPPORTED, UNCLEAR, Verdict, sentence
 from caref.results.drawing import Figure
 from caref.results.findings import DEMO_BANNER, Findings
+from caref.results.grid import titled
 from caref.results.page_data import behind, of_a_cell
 from caref.results.significance import LEAST_SPLITS
 from caref.results.with_without import caution, headline
@@ -29,6 +32,7 @@ _WEB = Path(__file__).with_name("web")
 _SECTIONS = {
     "pairs": "With against without the regulariser",
     "evidence": "Evidence",
+    "chosen": "Chosen numbers",
     "table1": "Table 1",
     "claims": "Claims",
     "figures": "Figures",
@@ -54,6 +58,7 @@ def document(findings: Findings, results_dir: Path) -> str:
     sections = {
         "pairs": page_pairs.section(findings),
         "evidence": page_evidence.section(findings) if findings.evidence.questions else "",
+        "chosen": titled(choosing.grid_of(findings.choices)) if findings.choices else "",
         "table1": page_tables.table1(findings),
         "claims": _claims(findings),
         "figures": _figures(findings),
@@ -65,6 +70,7 @@ def document(findings: Findings, results_dir: Path) -> str:
         "method": _method(findings),
     }
     held = {"published": findings.published, "people": findings.judgement, "evidence": findings.evidence.questions}
+    held["chosen"] = findings.choices
     absent = {name for name, there in held.items() if not there}
     order = [name for name in _SECTIONS if name not in absent]
     if not findings.table1_first:  # the cells that are there before the places that are empty
@@ -179,6 +185,7 @@ def _method(findings: Findings) -> str:
         "measure is tested the same way, with Holm's correction over the pairs. Better is less where less is better.",
         f"Fewer than {LEAST_SPLITS} common splits are not tested. A claim is supported when each of its parts is "
         "(Holm's p below 5% over its parts).",
+        power.METHOD,
         "The paper's own table is read from its printed means and deviations: each difference against the 95% interval "
         "of a difference of independent samples of 60 splits.",
         f"Behind each cell this page holds every split's scores and the first {held} predictions of its first finished "

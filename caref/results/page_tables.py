@@ -2,8 +2,7 @@
 
 from html import escape
 
-from caref.results import floor, paper
-from caref.results.claims import p_value
+from caref.results import comparisons, floor, paper
 from caref.results.findings import Findings, Setup, standing
 from caref.results.markdown import difference
 from caref.results.measures import TABLE1, Measure, shown
@@ -131,8 +130,7 @@ def published(findings: Findings) -> str:
 
 def _folded(title: str, asked: list[Comparison]) -> str:
     """A fold-out with a table of comparisons; `title` is HTML."""
-    heads = ["", "against", "", "on", "n", "difference", "95% interval", "p", "p, Holm", "r", "equal"]
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
+    head = "".join(f'<th scope="col">{name}</th>' for name in comparisons.HEAD)
     found = sum(one.difference.p_holm is not None and one.difference.p_holm < LEVEL for one in asked)
     return (
         f"<details><summary>{title}: {found} of {len(asked)} differences significant</summary>"
@@ -144,13 +142,6 @@ def _folded(title: str, asked: list[Comparison]) -> str:
 
 def _comparison(one: Comparison) -> str:
     found = one.difference
-    texts = [one.left, one.right, paper.METRICS[one.metric], paper.DATASETS.get(one.column, one.column)]
-    texts += [str(found.n), f"{found.mean:+.2f}"]
-    if found.p_holm is None:
-        texts += ["", "", "not enough splits", "", str(found.equal)]
-    else:
-        texts += [f"{found.low:+.2f} to {found.high:+.2f}", p_value(found.p), p_value(found.p_holm)]
-        texts += [f"{found.effect:+.2f}", str(found.equal)]
     clear = found.p_holm is not None and found.p_holm < LEVEL
     kind = (" class=up" if found.mean > 0 else " class=down") if clear else ""
-    return f"<tr{kind}>" + "".join(f"<td>{escape(text)}</td>" for text in texts) + "</tr>"
+    return f"<tr{kind}>" + "".join(f"<td>{escape(text)}</td>" for text in comparisons.texts(one)) + "</tr>"

@@ -8,6 +8,7 @@ share against, from -1 to 1. Holm's step-down rule (1979) holds the chance of an
 """
 
 import math
+import statistics
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,8 @@ class Difference:
     effect: float | None = None  # matched-pairs rank-biserial, -1 to 1
     equal: int = 0  # splits without a difference
     p_holm: float | None = None  # corrected over the family
+    std: float | None = None  # sample deviation (ddof 1) of the paired differences; None of fewer than two
+    level: float = LEVEL  # which p must pass where nothing else of the family does
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,12 @@ def paired(left: Mapping[int, float], right: Mapping[int, float], bounds: bool =
     differences = [round(left[split] - right[split], _ROUNDING) for split in splits]
     mean = math.fsum(differences) / len(differences) if differences else None
     equal = differences.count(0.0)
+    std = statistics.stdev(differences) if len(differences) > 1 else None
     if len(differences) < LEAST_SPLITS:
-        return Difference(len(differences), mean, equal=equal)
+        return Difference(len(differences), mean, equal=equal, std=std)
     low, high = interval(differences) if bounds else (None, None)
-    return Difference(len(differences), mean, low, high, signed_rank(differences), effect(differences), equal)
+    p, favour = signed_rank(differences), effect(differences)
+    return Difference(len(differences), mean, low, high, p, favour, equal, std=std)
 
 
 def signed_rank(differences: Sequence[float]) -> float:
@@ -115,7 +120,12 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The same comparisons with Holm's p over those of them that could be tested."""
+    """The same comparisons with Holm's p over those of them that could be tested.
+
+    The level of each is 5% over all that have a split, tested or not yet.
+    """
+    level = LEVEL / max(1, sum(one.difference.n > 0 for one in comparisons))
+    comparisons = [replace(one, difference=replace(one.difference, level=level)) for one in comparisons]
     tested = [place for place, one in enumerate(comparisons) if one.difference.p is not None]
     result = list(comparisons)
     for place, p in zip(tested, holm([comparisons[place].difference.p for place in tested]), strict=True):

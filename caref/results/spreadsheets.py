@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable
 
-from caref.results import floor, paper
+from caref.results import floor, paper, power
 from caref.results.evidence_compared import Evidence
 from caref.results.evidence_scores import Name
 from caref.results.findings import Findings
@@ -95,6 +95,9 @@ _TESTS = [
     "p_holm",
     "rank_biserial",
     "equal_splits",
+    "level",
+    "detectable",
+    "detectable_on_60",
 ]
 
 
@@ -107,6 +110,7 @@ def _tests(findings: Findings) -> Iterable[list[object]]:
             yield [
                 *(title, one.family, one.left, one.right, one.metric, one.column),
                 *(found.n, found.mean, found.low, found.high, found.p, found.p_holm, found.effect, found.equal),
+                *(found.level, power.detectable(found, found.n), power.detectable(found, paper.SPLITS)),
             ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from caref.results import power
 from caref.results.every_cell import Line
 from caref.results.measures import MEASURES, PAIRS, Measure, shown
 from caref.results.significance import LEAST_SPLITS, LEVEL, Comparison, Difference, corrected, interval, paired
@@ -59,11 +60,11 @@ class Change:
         found, measure = self.difference, self.measure
         told = f"{measure.change(found.mean)} on average, better on {self.better} of {_splits(found.n)}"
         if found.p_holm is None:
-            return f"{told}; too few for a test, {LEAST_SPLITS} are needed"
+            return f"{told}; too few for a test, {LEAST_SPLITS} are needed{power.told(found, measure.text)}"
         low, high = map(measure.change, self.bounds)
         p = f"95% interval {low} to {high}, p {'<0.001' if found.p_holm < 0.001 else f'{found.p_holm:.3f}'}"
         reading = {"better": "a clear gain", "worse": "a clear loss", "undecided": "no clear difference"}[self.outcome]
-        return f"{told}; {reading} ({p})"
+        return f"{told}; {reading} ({p}){power.told(found, measure.text)}"
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,14 @@ def pairs(lines: Iterable[Line]) -> list[Pair]:
     by_rest: dict[str, list[Line]] = {}
     for line in lines:
         if not line.refused and not line.published:
-            by_rest.setdefault(_rest(line), []).append(line)
+            by_rest.setdefault(rest(line), []).append(line)
     found = [
         (without, line)
         for group in by_rest.values()
         for without in group
-        if _is_without(without)
+        if is_without(without)
         for line in group
-        if not _is_without(line) and without.cell.records.keys() & line.cell.records.keys()
+        if not is_without(line) and without.cell.records.keys() & line.cell.records.keys()
     ]
     changes: dict[tuple[int, str], Change] = {}
     for metric in shown(PAIRS):
@@ -111,11 +112,11 @@ def pairs(lines: Iterable[Line]) -> list[Pair]:
     ]
 
 
-def _is_without(line: Line) -> bool:
+def is_without(line: Line) -> bool:
     return line.cell.config["reg"]["term"] == "cross_entropy"
 
 
-def _rest(line: Line) -> str:
+def rest(line: Line) -> str:
     """Everything of a cell but its regulariser and what cannot change a number."""
     parts = {part: _material(part, value) for part, value in line.cell.config.items() if part != "reg"}
     fingerprints = sorted({str(record.get("fingerprint")) for record in line.cell.records.values()})

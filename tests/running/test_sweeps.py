@@ -98,6 +98,15 @@ def test_the_sensitivity_grid_is_the_papers(jobs_of, line):
     assert rows(jobs) == {("AQ", "sced", "esnli")}
 
 
+def test_the_objectives_grid_has_every_combination_of_its_four_numbers_and_the_cells_without(jobs_of):
+    jobs = jobs_of("+sweeps=objective", "peft=aq,base")
+    regularised = [job.reg for job in jobs if job.reg.term == "sced"]
+    numbers = {(reg.alpha, reg.beta, reg.lambda_sced, reg.lambda_kl) for reg in regularised}
+    axes = [len(set(axis)) for axis in zip(*numbers, strict=True)]
+    assert axes == [4, 4, 3, 3] and len(numbers) == 144 and len(regularised) == 2 * 144
+    assert rows(jobs) == {(peft, reg, "esnli") for peft in ("AQ", "BASE") for reg in ("sced", "cross_entropy")}
+
+
 def test_a_key_on_the_command_line_takes_the_place_of_the_grids(cells):
     assert len(cells("+experiments=table1")) == 40
     assert len(cells("+experiments=table1", "dataset=ecqa")) == 10
