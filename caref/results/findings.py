@@ -8,6 +8,7 @@ from caref.results import (
     choosing,
     claims,
     evidence_compared,
+    evidence_figures,
     figures,
     human_scores,
     paired_figure,
@@ -54,6 +55,8 @@ class Findings:
     choices: list[Choice]  # among the numbers of a regulariser, by nBERT
     judgement: Judgement | None = None  # what people said, where they were asked
     evidence: Evidence = field(default_factory=Evidence)
+    drawn_evidence: list[Figure] = field(default_factory=list)
+    unread_evidence: list[str] = field(default_factory=list)  # what its figures rest on and could not be read
 
     @property
     def ours(self) -> list[Line]:
@@ -85,6 +88,7 @@ class Findings:
 
     def figures(self) -> list[Figure]:
         drawn = [figure for setup in self.setups for figure in setup.figures]
+        drawn += self.drawn_evidence
         return [*self.drawn_pairs, *drawn, *(one for one in self.across if isinstance(one, Figure))]
 
     def not_drawn(self) -> list[str]:
@@ -93,7 +97,7 @@ class Findings:
 
     def notes(self) -> list[str]:
         """Refusals and warnings of all cells, each with the cell it is about."""
-        return [
+        by_cell = [
             f"{line.cell.signature} ({line.model}, {line.dataset}, {line.peft}, {line.reg}): {note}"
             for line in self.lines
             for note in [
@@ -102,6 +106,7 @@ class Findings:
                 *self.evidence.notes.get(line.cell.signature, []),
             ]
         ]
+        return [*by_cell, *self.unread_evidence]
 
 
 def gather(cells: list[Cell], judgement: Judgement | None = None, results_dir: Path | None = None) -> Findings:
@@ -132,7 +137,20 @@ def gather(cells: list[Cell], judgement: Judgement | None = None, results_dir: P
     if judgement:
         across.insert(0, human_scores.figure(judgement))
     evidence = evidence_compared.gather(found, pairs, results_dir) if results_dir else Evidence()
-    return Findings(setups, claims.printed(), across, found, pairs, drawn_pairs, beside, choices, judgement, evidence)
+    of_evidence = evidence_figures.drawn(evidence, results_dir) if results_dir else ([], [])
+    return Findings(
+        setups,
+        claims.printed(),
+        across,
+        found,
+        pairs,
+        drawn_pairs,
+        beside,
+        choices,
+        judgement,
+        evidence,
+        *of_evidence,
+    )
 
 
 def standing(table: Table) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from caref.results import beside_published, choosing, comparisons, evidence_grids, floor, paper, power
 from caref.results.claims import Verdict, sentence
+from caref.results.drawing import Figure
 from caref.results.every_cell import Line, standings
 from caref.results.findings import DEMO_BANNER, Findings, standing
 from caref.results.grid import Grid
@@ -95,13 +96,12 @@ def _pairs(findings: Findings) -> list[str]:
         if pair.leading:
             blocks.append(f"{MEASURES[pair.leading.metric].label}: {pair.leading.said}.")
         if number < len(findings.drawn_pairs):
-            drawn = findings.drawn_pairs[number]
-            blocks.append(f"![{drawn.title}]({drawn.name}.png)\n\n*{drawn.title}.* {drawn.caption}")
+            blocks.append(_drawn(findings.drawn_pairs[number]))
     return blocks
 
 
 def _evidence(findings: Findings) -> list[str]:
-    blocks = list(evidence_grids.TOLD)
+    blocks = [*evidence_grids.TOLD, *map(_drawn, findings.drawn_evidence)]
     for question in findings.evidence.questions:
         titles = evidence_grids.titles((held.line for held in question.held), findings.only_demo)
         grids = map(evidence_grids.shift, question.shifts)
@@ -217,13 +217,14 @@ def _published(findings: Findings) -> list[str]:
 
 
 def _figures(findings: Findings) -> list[str]:
-    drawn = [
-        f"![{one.title}]({one.name}.png)\n\n*{one.title}.* {one.caption}"
-        for one in findings.figures()
-        if one not in findings.drawn_pairs
-    ]
+    elsewhere = [*findings.drawn_pairs, *findings.drawn_evidence]
+    drawn = [_drawn(one) for one in findings.figures() if one not in elsewhere]
     lacking = findings.not_drawn()
     return [*drawn, _bullets(f"Not drawn. {line}." for line in lacking)] if lacking else drawn
+
+
+def _drawn(figure: Figure) -> str:
+    return f"![{figure.title}]({figure.name}.png)\n\n*{figure.title}.* {figure.caption}"
 
 
 def _judgement(judgement: Judgement) -> list[str]:

@@ -14,6 +14,7 @@ from caref.results import (
     floor,
     page_cells,
     page_evidence,
+    page_figures,
     page_pairs,
     page_people,
     page_tables,
@@ -21,7 +22,6 @@ from caref.results import (
     power,
 )
 from caref.results.claims import AGREES, CONTRADICTS, NOT_ENOUGH, SUPPORTED, UNCLEAR, Verdict, sentence
-from caref.results.drawing import Figure
 from caref.results.findings import DEMO_BANNER, Findings
 from caref.results.grid import titled
 from caref.results.page_data import behind, of_a_cell
@@ -158,17 +158,11 @@ def _unfolds(summary: str, verdict: Verdict) -> str:
 
 
 def _figures(findings: Findings) -> str:
-    drawn = "".join(_drawn(figure) for figure in findings.figures() if figure not in findings.drawn_pairs)
+    elsewhere = [*findings.drawn_pairs, *findings.drawn_evidence]
+    drawn = "".join(page_figures.drawn(figure) for figure in findings.figures() if figure not in elsewhere)
     lacking = "".join(f"<li>{escape(line)}.</li>" for line in findings.not_drawn())
     missing = f'<p>Not drawn:</p><ul class="lacking">{lacking}</ul>' if lacking else ""
     return f'<div class="figures">{drawn}</div>{missing}'
-
-
-def _drawn(figure: Figure) -> str:
-    return (
-        f'<figure aria-label="{escape(figure.title)}">{figure.svg}<figcaption><b>{escape(figure.title)}.</b> '
-        f"{escape(figure.caption)}</figcaption></figure>"
-    )
 
 
 def _method(findings: Findings) -> str:

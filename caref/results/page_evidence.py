@@ -6,6 +6,7 @@ from caref.results import evidence_grids
 from caref.results.evidence_compared import Question
 from caref.results.findings import Findings
 from caref.results.grid import Grid, table, titled
+from caref.results.page_figures import drawn
 
 _OPEN = 2  # pairs whose table is open when the page is
 
@@ -14,9 +15,10 @@ def section(findings: Findings) -> str:
     """Text, then each question: pairs, attributions and cells."""
     told = "".join(f"<li>{escape(line)}</li>" for line in evidence_grids.TOLD)
     terms = "".join(f"<li>{escape(line)}</li>" for line in evidence_grids.glossary(findings.evidence))
+    figures = "".join(map(drawn, findings.drawn_evidence))
     blocks = [_question(one, findings.only_demo) for one in findings.evidence.questions]
     return (
-        f'<ul class="prose">{told}</ul>{"".join(blocks)}'
+        f'<ul class="prose">{told}</ul><div class="figures">{figures}</div>{"".join(blocks)}'
         f"<details><summary>What each score is</summary><ul class='prose'>{terms}</ul></details>"
     )
 

@@ -8,7 +8,16 @@ from html import unescape
 import numpy as np
 import pytest
 
-from caref.results import evidence, evidence_compared, findings, markdown, page, spreadsheets, with_without
+from caref.results import (
+    evidence,
+    evidence_compared,
+    evidence_figures,
+    findings,
+    markdown,
+    page,
+    spreadsheets,
+    with_without,
+)
 from caref.results.every_cell import lines
 from caref.results.evidence_scores import named
 from caref.results.significance import holm, signed_rank
@@ -199,3 +208,55 @@ def test_what_a_temperature_moves_is_marked_and_said(make_cell, asked_of):
 def test_names_are_taken_apart(raw, key, attribution, answer):
     found = named(raw, ["saliency"])
     assert (found.key, found.attribution, found.answer) == (key, attribution, answer)
+
+
+def test_reliability_pools_the_bins_of_all_splits(make_cell, written):
+    cells = pair_of(make_cell, 2)
+    root = written(cells)
+    bins = [
+        [
+            {"bin": 3, "n": 1, "confidence": 0.25, "accuracy": 1.0},
+            {"bin": 9, "n": 3, "confidence": 0.65, "accuracy": 0},
+        ],
+        [{"bin": 3, "n": 3, "confidence": 0.21, "accuracy": 0.0}],
+    ]
+    for cell in cells:
+        for split, reliability in enumerate(bins):
+            record = {"split": split, "scores": {"calibration.ece": 1.0}, "reliability": reliability}
+            evidence.write_split(root / cell.signature, ASKED, record, [])
+    found = compared(cells, root)
+    low, high = evidence_figures.reliability(found.held[0])
+    assert (low["bin"], low["n"], low["accuracy"]) == (3, 4, 0.25) and low["confidence"] == pytest.approx(0.22)
+    assert high == {"bin": 9, "n": 3, "confidence": 0.65, "accuracy": 0.0}
+    figures, amiss = evidence_figures.drawn(found, root)
+    assert [figure.name for figure in figures] == ["reliability-1"] and not amiss  # no rows, no risk over coverage
+    assert "A temperature moves this" in figures[0].caption and ">4<" in figures[0].svg
+
+
+def test_the_area_under_risk_over_coverage_is_the_measures_own(make_cell, written):
+    """Read from rows and predictions, against `calibration.aurc` of the same probabilities."""
+    from scipy.special import log_softmax
+
+    from caref.evidence.measures.calibration import aurc
+
+    random = np.random.default_rng(2)
+    cells, root, expected = pair_of(make_cell, 3)[:1], None, []
+    choices = ["entailment", "neutral", "contradiction"]
+    tables, labels = random.normal(0, 2, (3, 9, 3)), random.integers(0, 3, (3, 9))
+    for split in range(3):
+        predictions = [{"id": f"{i}", "choices": choices, "gold": choices[labels[split][i]]} for i in range(9)]
+        one = type(cells[0])(cells[0].signature, cells[0].config, {split: cells[0].records[split]})
+        root = written([one], predictions)
+        rows = [{"id": f"{i}", "log_p": (tables[split][i] - 50).tolist()} for i in range(9)]
+        record = {"split": split, "scores": {"calibration.ece": 1.0}, "reliability": []}
+        evidence.write_split(root / one.signature, ASKED, record, rows)
+        log_p = log_softmax(tables[split], axis=-1)
+        expected.append(aurc(np.exp(log_p).max(-1), log_p.argmax(-1) == labels[split]))
+    (held,) = compared(cells, root).held
+    curves, amiss = evidence_figures.risk_coverage(held, root)
+    assert curves.shape == (3, 9) and not amiss
+    assert curves.mean(1) == pytest.approx(expected)
+    rows = evidence.folder_of(root / cells[0].signature, ASKED) / "001.jsonl.gz"
+    rows.write_bytes(b"cut")
+    curves, amiss = evidence_figures.risk_coverage(held, root)
+    assert curves.shape == (2, 9) and "001.jsonl.gz: missing, or not what its record names" in amiss[0]
