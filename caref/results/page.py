@@ -78,6 +78,7 @@ def document(findings: Findings, results_dir: Path) -> str:
         order.insert(order.index("table1"), "cells")
     body = "\n".join(f'<section id="{name}"><h2>{_SECTIONS[name]}</h2>\n{sections[name]}\n</section>' for name in order)
     links = "".join(f'<a href="#{name}">{_LINKS.get(name, _SECTIONS[name])}</a>' for name in order)
+    data = behind(findings.lines, results_dir, findings.evidence)
     kind = ' class="demo"' if findings.only_demo else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -85,7 +86,7 @@ def document(findings: Findings, results_dir: Path) -> str:
         '<meta name="color-scheme" content="light dark">\n<title>CAREF report</title>\n'
         f"<style>\n{_asset('style.css')}</style>\n</head>\n<body{kind}>\n{_header(findings)}\n<nav>{links}</nav>\n"
         f"<main>\n{body}\n</main>\n{_DIALOG}\n"
-        f'<script type="application/json" id="behind">{behind(findings.lines, results_dir)}</script>\n'
+        f'<script type="application/json" id="behind">{data}</script>\n'
         f"<script>\n{_asset('script.js')}</script>\n</body>\n</html>\n"
     )
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import itertools
-import shutil
 import time
 from pathlib import Path
 
@@ -12,39 +11,6 @@ import pytest
 from caref.ratings.question import JUSTIFIES
 
 from .conftest import HTML
-
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium or chromedriver is not installed")
-OPTIONS = (
-    "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
-
-
-@pytest.fixture
-def browser(tmp_path):
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for option in (*OPTIONS.split(), f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=Service(DRIVER))
-    (tmp_path / "downloads").mkdir()
-    opened.execute_cdp_cmd(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path / "downloads")}
-    )
-    yield opened
-    opened.quit()
-
-
-def size(browser, width: int, height: int, dark: bool = False) -> None:
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
 
 def press(browser, keys: str) -> None:
@@ -186,9 +152,9 @@ def test_keyboards_and_screen_readers(page, browser):
 
 @pytest.mark.parametrize(("width", "height"), [(360, 640), (1400, 900)])
 @pytest.mark.parametrize("dark", [False, True])
-def test_it_fits_and_can_be_read_on_a_phone_and_at_a_desk(page, browser, width, height, dark):
+def test_it_fits_and_can_be_read_on_a_phone_and_at_a_desk(page, browser, sized, width, height, dark):
     address = page(says=lambda split, number: f"{'a long explanation of many words ' * 12}{'x' * 120} {number}")
-    size(browser, width, height, dark)
+    sized(browser, width, height, dark)
     browser.get(address)
     click(browser, "start")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width

@@ -57,6 +57,63 @@ function splitTable(cell) {
   return table;
 }
 
+// ---- the words of an example, shaded by an attribution ----
+
+const LEGEND = [
+  ["counts for the most probable choice", "word full"], ["speaks against it", "word against full"],
+  ["marked by people", "marked"], ["repeated by the explanation", "repeated"],
+];
+let chosen = "";
+const bare = (word) => word.toLowerCase().replace(/^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu, "");
+
+function words({ words: { text, fields, marked, scores } }) {
+  const underlined = new Set(marked), lines = [];
+  text.forEach((word, at) => {
+    if (!at || fields[at] !== fields[at - 1]) {
+      lines.push(make("p", null, "words"));
+      lines.at(-1).append(make("span", fields[at], "key"));
+    }
+    const span = make("span", word, "word");
+    span.classList.toggle("marked", underlined.has(at));
+    span.classList.toggle("repeated", Boolean(scores.explanation_words?.[at]));
+    span.shares = Object.fromEntries(Object.entries(scores).map(([name, own]) => [name, own[at]]));
+    lines.at(-1).append(span, " ");
+  });
+  return lines;
+}
+
+function explanation({ explanation: said, words: { text, scores } }) {
+  const own = new Set(text.filter((_, at) => scores.explanation_words?.[at]).map(bare));
+  const line = make("p", null, "words");
+  line.append(make("span", "explains", "key"));
+  for (const word of (said || "no explanation").split(/\s+/)) {
+    const span = make("span", word);
+    span.classList.toggle("repeated", own.has(bare(word)));
+    line.append(span, " ");
+  }
+  return line;
+}
+
+function shade(place) {
+  for (const span of place.querySelectorAll(".word")) {
+    const share = span.shares[chosen] ?? 0;
+    span.style.setProperty("--share", Math.abs(share));
+    span.classList.toggle("against", share < 0);
+    span.title = chosen in span.shares ? `${share} % of the example's largest` : "not scored";
+  }
+}
+
+function choice({ attributions }, place) {
+  const label = make("label", "Words shaded by ", "shading"), select = make("select");
+  select.id = "attribution";
+  for (const [name, said] of attributions) select.add(new Option(said, name));
+  if (!attributions.some(([name]) => name === chosen)) chosen = attributions[0]?.[0] ?? "";
+  select.value = chosen;
+  select.addEventListener("change", () => { chosen = select.value; shade(place); });
+  label.append(select);
+  return label;
+}
+
 function example(one) {
   const block = make("div", null, "example");
   const line = (key, text, className) => {
@@ -66,9 +123,14 @@ function example(one) {
     block.append(p);
     return p;
   };
-  line("", one.source ?? "", "source");
+  if (one.words) block.append(...words(one));
+  else line("", one.source ?? "", "source");
   const said = line("generated", one.generation ?? "");
   said.prepend(make("span", one.right ? "✓ " : "✗ ", `mark ${one.right ? "yes" : "no"}`));
+  if (one.words) {
+    if ("explanation" in one) block.append(explanation(one));
+    line("choices", one.choices.map((name, at) => `${name} ${(100 * one.p[at]).toFixed(1)} %`).join(", "));
+  }
   line("gold", [one.gold, (one.explanations ?? []).join(" / ")].filter(Boolean).join(" because "));
   if ("nbert" in one) line("nBERT", `${Number(one.nbert ?? 0).toFixed(2)}${one.broken ? ", no explanation: counted as “unk”" : ""}`);
   return block;
@@ -98,9 +160,18 @@ function open(signature) {
       const lacking = cell.source === "published" ? "Published are the scores alone." : null;
       body.append(make("p", lacking ?? `The predictions of split ${cell.from} are missing or cannot be read (${where}).`, "facts"));
     } else {
-      const of = cell.evaluated ? ` of ${cell.evaluated}` : "";
-      body.append(make("p", `The first ${cell.predictions.length}${of} of split ${cell.from}, in its order; all are in ${where}.`, "facts"));
-      for (const one of cell.predictions) body.append(example(one));
+      const of = cell.evaluated ? ` of ${cell.evaluated}` : "", taken = cell.shaded ? `, of the ${cell.shaded.of} that evidence was taken of` : "";
+      body.append(make("p", `The first ${cell.predictions.length}${taken || of} of split ${cell.from}, in its order; all are in ${where}.`, "facts"));
+      if (cell.unshaded) body.append(make("p", cell.unshaded, "banner"));
+      const examples = make("div");
+      for (const one of cell.predictions) examples.append(example(one));
+      if (cell.shaded) {
+        const legend = make("p", null, "facts");
+        for (const [text, kind] of LEGEND) if (kind !== "repeated" || cell.shaded.attributions.some(([name]) => name === "explanation_words")) legend.append(make("span", text, kind), " ");
+        body.append(choice(cell.shaded, examples), legend);
+        shade(examples);
+      }
+      body.append(examples);
     }
   }
   dialog.showModal();
