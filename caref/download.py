@@ -42,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     for dataset in releases.names() if options.dataset == "all" else [options.dataset]:
-        download(dataset, Path(options.root), report=print)
+        if options.dataset == "all" and not releases.dataset_module(dataset).RELEASE:
+            print(f"{dataset}: not fetched; {releases.fetching(dataset, options.root)}")
+        else:
+            download(dataset, Path(options.root), report=print)
 
 
 def download(dataset: str, root: Path, base: str | None = None, report: Callable[[str], None] = print) -> None:
@@ -55,11 +58,13 @@ def download(dataset: str, root: Path, base: str | None = None, report: Callable
         report: told a line about each file.
 
     Raises:
-        UserError: no such dataset, a folder that cannot be written, an address that cannot be had, or a file
-            that is not what it should be.
+        UserError: no such dataset, one that cannot be fetched, a folder that cannot be written, an address that
+            cannot be had, or a file that is not what it should be.
     """
-    folder = root / dataset
-    for file in releases.dataset_module(dataset).RELEASE:
+    folder, files = root / dataset, releases.dataset_module(dataset).RELEASE
+    if not files:
+        raise UserError(f"{dataset}: nothing that could be verified to fetch; {releases.fetching(dataset, root)}")
+    for file in files:
         path = folder / file.path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

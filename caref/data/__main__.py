@@ -28,13 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--root", help="folder of the releases (default: $CAREF_DATA, else data)")
     parser.add_argument("--split", default="0", help="which of the 60 splits (default: 0)")
     parser.add_argument(
-        "--sampling", default="feb", choices=("feb", "balanced"), help="FEB's samples or balanced ones (default: feb)"
+        "--sampling",
+        choices=("feb", "balanced"),
+        help="FEB's samples or balanced ones (default: feb, where it has any)",
     )
     parser.add_argument(
         "--target",
-        default="answer_and_explanation",
         choices=("answer_and_explanation", "answer"),
-        help="what the model is to write (default: answer_and_explanation)",
+        help="what the model is to write (default: answer_and_explanation, where there is one)",
     )
     parser.add_argument("--train-split", default="train", help="train, validation or test (default: train)")
     parser.add_argument("--eval-split", default="validation", help="likewise (default: validation)")
@@ -60,6 +61,9 @@ def show(options: argparse.Namespace) -> None:
     root = options.root
     if root is None and options.source in ("auto", "files"):
         root = os.environ.get("CAREF_DATA", "data")
+    explained = releases.explained(options.dataset)
+    options.sampling = options.sampling or ("feb" if explained else "balanced")
+    options.target = options.target or ("answer_and_explanation" if explained else "answer")
     keys = ("sampling", "target", "train_split", "eval_split", "train_size", "eval_size")
     dataset = {"name": options.dataset} | {key: getattr(options, key) for key in keys}
     pool = sampling.pool(dataset, options.source, root)

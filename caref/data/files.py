@@ -150,18 +150,19 @@ def by_id(rows: Iterable[Row], key: str) -> dict[str, Row]:
 _END = "end of file\x00"
 
 
-def read_csv(path: Path, columns: tuple[str, ...], header: bool = True) -> Iterator[Row]:
+def read_csv(path: Path, columns: tuple[str, ...], header: bool = True, delimiter: str = ",") -> Iterator[Row]:
     """Rows of a csv file, by column; cells may span lines.
 
     Args:
         path: the file.
         columns: the columns that must be there; without a header, the names of all columns, in order.
         header: whether the first row names the columns.
+        delimiter: what stands between two cells.
 
     Raises:
         UserError: columns are missing, a row has too few or too many cells, or a quote is never closed.
     """
-    reader = csv.reader(chain(io.StringIO(read_text(path), newline=""), [_END]))
+    reader = csv.reader(chain(io.StringIO(read_text(path), newline=""), [_END]), delimiter=delimiter)
     names: tuple[str, ...] | None = None if header else columns
     while True:
         number = reader.line_num + 1

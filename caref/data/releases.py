@@ -80,6 +80,7 @@ class DatasetModule(Protocol):
 
     FEB, a `feb.Rule`, says how FEB draws its samples; a module without one gets `feb.FOREIGN`. EXPLAINED = False says
     that nobody explained its examples in words of their own: then a model can only answer, and FEB has no samples.
+    ELSEWHERE says where a release is that caref.download cannot fetch and verify; its RELEASE is empty.
     """
 
     SOURCE: str  # template of the input text: names fields, and {choices}
@@ -89,7 +90,7 @@ class DatasetModule(Protocol):
     HUB: Hub | None  # None where the hub has no copy
 
     def read_hub(self, rows: Iterable[Row]) -> Iterator[Record]:
-        """From the hub's rows to what each comes to."""
+        """From the hub's rows to what each comes to; not there where HUB is None."""
 
 
 def names() -> tuple[str, ...]:
@@ -104,6 +105,17 @@ def explained(name: str) -> bool:
         UserError: there is no such dataset.
     """
     return getattr(dataset_module(name), "EXPLAINED", True)
+
+
+def fetching(name: str, root: str | Path) -> str:
+    """What a user does to have a dataset's release in a folder.
+
+    Raises:
+        UserError: there is no such dataset.
+    """
+    if place := getattr(dataset_module(name), "ELSEWHERE", None):
+        return f"put {place} into {Path(root) / name}"
+    return f"python -m caref.download {name} --root {root} fetches the release"
 
 
 @cache

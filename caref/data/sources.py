@@ -10,7 +10,7 @@ from pathlib import Path
 
 from caref.data.examples import Example
 from caref.data.files import stored
-from caref.data.releases import DatasetModule, Deferred, Layout, Record, Unusable, dataset_module
+from caref.data.releases import DatasetModule, Deferred, Layout, Record, Unusable, dataset_module, fetching
 from caref.errors import UserError
 
 
@@ -95,7 +95,7 @@ def _from_anywhere(module: DatasetModule, dataset: str, split: str, root: str | 
     try:
         folder = _folder(dataset, root)
         if all(_absent(layout, side, folder) for layout in module.LAYOUTS for side in layout.files):
-            raise UserError(f"{folder} has no split of {dataset}; {_fetch(dataset, folder.parent)}")
+            raise UserError(f"{folder} has no split of {dataset}; {fetching(dataset, folder.parent)}")
     except UserError as missing:
         try:
             return _from_hub(module, dataset, split)
@@ -112,7 +112,7 @@ def _from_files(module: DatasetModule, dataset: str, split: str, folder: Path) -
     likeliest = max(module.LAYOUTS, key=lambda layout: sum(_present(layout, side, folder) for side in layout.files))
     raise UserError(
         f"{folder}: {dataset}'s {split} split needs {', '.join(_absent(likeliest, split, folder))}; "
-        f"{_fetch(dataset, folder.parent)}"
+        f"{fetching(dataset, folder.parent)}"
     )
 
 
@@ -133,21 +133,17 @@ def _folder(dataset: str, root: str | None) -> Path:
     if root is None:
         raise UserError("source.root is not given: name the folder of the releases, or use source=hub or source=demo")
     if not Path(root).is_dir():
-        raise UserError(f"source.root={root}: no such folder; {_fetch(dataset, root)}")
+        raise UserError(f"source.root={root}: no such folder; {fetching(dataset, root)}")
     folder = Path(root) / dataset
     if not folder.is_dir():
-        raise UserError(f"source.root={root}: it has no folder {dataset}; {_fetch(dataset, root)}")
+        raise UserError(f"source.root={root}: it has no folder {dataset}; {fetching(dataset, root)}")
     return folder
-
-
-def _fetch(dataset: str, root: str | Path) -> str:
-    return f"python -m caref.download {dataset} --root {root} fetches the release"
 
 
 def _from_hub(module: DatasetModule, dataset: str, split: str) -> Loaded:
     if module.HUB is None:
         raise UserError(
-            f"source=hub: the hub has no copy of {dataset}; {_fetch(dataset, 'DIR')}, "
+            f"source=hub: the hub has no copy of {dataset}; {fetching(dataset, 'DIR')}, "
             "then use source=files source.root=DIR"
         )
     from caref.data.hub import rows

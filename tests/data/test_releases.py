@@ -208,6 +208,8 @@ def test_what_the_downloader_writes_is_what_the_first_layout_reads():
     for name in releases.names():
         module = releases.dataset_module(name)
         written = {file.path for file in module.RELEASE}
+        if not written and module.ELSEWHERE:
+            continue
         assert written == {file for files in module.LAYOUTS[0].files.values() for file in files}
 
 

@@ -32,7 +32,7 @@ def no_hub(monkeypatch):
 
 
 def test_unknown_dataset_split_and_source():
-    assert "dataset=nli: no such dataset; choose one of comve, cos_e, cos_e_v1.11, ecqa, esnli" in refusal(
+    assert "dataset=nli: no such dataset; choose one of comve, cos_e, cos_e_v1.11, ecqa, esnli, fever, imdb" in refusal(
         "nli", "train", "demo"
     )
     assert "dataset=files" in refusal("files", "train", "demo")
