@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from caref.config import schema
 from caref.config.signature import described, signature
+from caref.config.validation import validate
 from hydra_plugins.caref_sweeper import CellSweeper, Composer
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +90,25 @@ def test_each_research_question_names_its_rows_of_table_1_and_what_they_share_on
     assert rows(jobs) == expected
     marks = {signature(described(schema.plain(job), job.dataset.name, {})) for job in jobs}
     assert len(jobs) == len(expected) == len(marks)
+
+
+def test_fayyaz_s_setting_is_answers_alone_by_epoch(jobs_of):
+    """FAITHFULNESS 3.1: 5,000 train, 300 test, LoRA r 32, alpha 16, dropout 0.05, batch 64, 10 epochs, warm-up 10."""
+    jobs = jobs_of("+experiments=fayyaz")
+    assert rows(jobs) == {("LoRA r=32", "cross_entropy", name) for name in ("esnli", "fever")}
+    for job in jobs:
+        validate(job)
+        asked, train = job.dataset, job.train
+        assert (asked.target, asked.sampling, asked.eval_split) == ("answer", "balanced", "test")
+        assert (asked.train_size, asked.eval_size, job.peft.r, job.peft.alpha, job.peft.dropout) == (
+            5000,
+            300,
+            32,
+            16,
+            0.05,
+        )
+        assert (train.epochs, train.batch_size, train.warmup_steps, train.lr) == (10, 64, 10, 7e-6)
+        assert job.evidence.name == "full" and list(job.evidence.epochs) == list(range(11))
 
 
 @pytest.mark.parametrize("line", ["+experiments=figure1d", "+sweeps=alpha_beta", "+sweeps=[alpha_beta,feb_shards]"])
