@@ -21,6 +21,7 @@ from figures import Figure, Ran, run, told
 from omegaconf import DictConfig
 from workloads import BY_MODEL, ON_CPU, ON_GPU, ROOT, Workload
 
+from caref.data.batches import shuffled
 from caref.data.prompts import text
 from caref.models.wheels import resolve
 from caref.results import store
@@ -120,12 +121,13 @@ def described(
     for index in planned.indices[: asked.timed]:
         split = planned.sampler(index)
         pairs = [text(job.dataset.name, example) for example in split.train]
+        drawn = shuffled(pairs, job.train.batch_size, job.train.epochs, split.seed)
         content = {
             "seed": split.seed,
             "model": str(folder / "model"),
             "scratch": str(folder / "scratch"),
             "trained": build(job.peft).parameters(backbone.model),
-            "train": [(pair.source, pair.target) for pair in pairs],
+            "train": [(pair.source, pair.target) for batch in drawn for pair in batch],
             "evaluation": [
                 (text(job.dataset.name, example).source, example.answer, example.explanations)
                 for example in split.evaluation
@@ -134,7 +136,6 @@ def described(
             "evaluation_batch_size": ROWS,
             "one_by_one": asked.one_by_one,
             "bf16": half_precision,
-            "epochs": job.train.epochs,
             "lr": job.train.lr,
             "weight_decay": job.train.weight_decay,
             "warmup_steps": training.warmup(job.train.warmup_steps, total),

@@ -4,9 +4,9 @@
 
 A process of its own loads the model, trains with transformers.Trainer under the objective composed of PyTorch
 operations, generates in padded batches in the order of the file, and calls bert_score once. SPLIT.json holds what
-cell.py writes: model folder, names of the trained parameters, (source, target) pairs, gold answers and explanations,
-settings. With "one_by_one" it evaluates as FEB's code does, from which the paper's comes: a `generate` call an example
-and a BERTScore call an explanation.
+cell.py writes: model folder, names of the trained parameters, (source, target) pairs in the order of training, epoch
+after epoch, gold answers and explanations, settings. With "one_by_one" it evaluates as FEB's code does, from which the
+paper's comes: a `generate` call an example and a BERTScore call an explanation.
 """
 
 import json
@@ -61,7 +61,8 @@ def trained(model, tokenizer, split, encoder_decoder):
     arguments = TrainingArguments(
         output_dir=split["scratch"],
         per_device_train_batch_size=split["batch_size"],
-        num_train_epochs=split["epochs"],
+        num_train_epochs=1,
+        train_sampling_strategy="sequential",  # the file has every epoch's order
         learning_rate=split["lr"],
         warmup_steps=split["warmup_steps"],
         weight_decay=split["weight_decay"],

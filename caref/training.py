@@ -12,6 +12,7 @@ from caref.config.schema import Train
 from caref.data.batches import Encoded, collate, shuffled
 from caref.errors import SplitFailed
 from caref.kernels.dropout import own_masks
+from caref.models import heads
 from caref.models.backbones import Backbone
 from caref.models.packed import PackedPart
 from caref.objectives.objective import Objective
@@ -89,10 +90,11 @@ def fit(
     (count,) = {len(examples) for examples in splits}  # or else their schedules differ
     an_epoch, total = (steps(count, settings.batch_size, epochs) for epochs in (1, settings.epochs))
     optimizer = torch.optim.AdamW(
-        part.parameters, lr=settings.lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=settings.weight_decay
+        part.parameters, lr=settings.lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=settings.weight_decay, fused=True
     )
     schedule = LambdaLR(optimizer, linear(warmup(settings.warmup_steps, total), total))
     requested = {f"output_{need}": True for need in objective.needs}
+    labelled_alone = objective.by_position and _computes_labelled_alone(part, backbone, splits)
     torch.manual_seed(seeds[0])  # for whatever a model draws beside dropout
     part.model.train()
     orders = [
@@ -106,10 +108,11 @@ def fit(
             on_epoch(0)
         for step, drawn in enumerate(zip(*orders, strict=True), start=1):
             batch = collate(list(chain.from_iterable(drawn)), backbone)
-            with backbone.autocast():
+            labelled = batch.labelled if labelled_alone else None
+            with backbone.autocast(), heads.given(part.model, heads.at(labelled, batch.labels.shape)):
                 output = part.model(**batch.inputs, **requested, use_cache=False)
             answer_labels = batch.answer_labels if settings.supervise == "answer" else None
-            terms = objective(output, batch.labels, answer_labels, groups=len(splits))
+            terms = objective(output, batch.labels, answer_labels, groups=len(splits), labelled=labelled)
             extra = part.extra_loss()
             loss = terms.loss if extra is None else terms.loss + extra
             history.append(_by_split({"loss": loss.detach(), **terms.named}))
@@ -144,6 +147,15 @@ def undisturbed(model: torch.nn.Module) -> Iterator[None]:
         yield
     for module, mode in modes.items():
         module.training = mode
+
+
+@torch.no_grad()
+def _computes_labelled_alone(part: PackedPart, backbone: Backbone, splits: Sequence[Sequence[Encoded]]) -> bool:
+    """Whether logits can be computed where there are labels and nowhere else; tried on two examples of each split."""
+    part.model.eval()
+    batch = collate(list(chain.from_iterable(examples[:2] for examples in splits)), backbone)
+    with backbone.autocast():
+        return heads.chooses(part.model, lambda: part.model(**batch.inputs, use_cache=False).logits, batch.labelled)
 
 
 def clip(parameters: Sequence[torch.nn.Parameter], max_norm: float, splits: int) -> None:

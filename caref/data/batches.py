@@ -33,11 +33,13 @@ class Batch:
     inputs: keyword arguments of the model's forward; all (B, ...) int64.
     labels: (B, T) int64, IGNORED where nothing is to be predicted; labels[:, t] belongs to logits[:, t].
     answer_labels: the same, with the explanation's positions IGNORED too.
+    labelled: (N,) int64, the places of labels.flatten() where something is to be predicted.
     """
 
     inputs: dict[str, torch.Tensor]
     labels: torch.Tensor
     answer_labels: torch.Tensor
+    labelled: torch.Tensor
 
 
 def encode(text: Text, tokenizer, encoder_decoder: bool) -> Encoded:
@@ -95,9 +97,15 @@ def collate(examples: Sequence[Encoded], backbone) -> Batch:
     labels = pad([(IGNORED,) * before + target for before, target in zip(unlabelled, targets, strict=True)], IGNORED)
     ends = [before + example.answer_length for before, example in zip(unlabelled, examples, strict=True)]
     after_answer = torch.arange(labels.shape[1]) >= torch.tensor(ends).unsqueeze(1)
-    tensors = {**inputs, "labels": labels, "answer_labels": labels.masked_fill(after_answer, IGNORED)}
-    tensors = {name: tensor.to(backbone.device) for name, tensor in tensors.items()}
-    return Batch(labels=tensors.pop("labels"), answer_labels=tensors.pop("answer_labels"), inputs=tensors)
+    beside = {
+        "labels": labels,
+        "answer_labels": labels.masked_fill(after_answer, IGNORED),
+        "labelled": (labels.flatten() != IGNORED).nonzero().squeeze(-1),
+    }
+    inputs, beside = (
+        {name: tensor.to(backbone.device) for name, tensor in tensors.items()} for tensors in (inputs, beside)
+    )
+    return Batch(inputs, **beside)
 
 
 def shuffled(examples: Sequence[Encoded], batch_size: int, epochs: int, seed: int) -> Iterator[list[Encoded]]:

@@ -35,7 +35,8 @@ class Predicted:
     """What a model predicted for a batch, beside what it should have.
 
     output: the model's output, with all that the definition `needs`.
-    labels: (B, T) int64, `ignore_index` where nothing is to be predicted.
+    labels: (B, T) int64, `ignore_index` where nothing is to be predicted; (N,), all of them labels, of a definition
+        `by_position`.
     """
 
     output: Any
@@ -44,7 +45,7 @@ class Predicted:
 
     @property
     def logits(self) -> "Tensor":
-        """(B, T, V), aligned with the labels."""
+        """(B, T, V) or (N, V), aligned with the labels."""
         return self.output.logits
 
     def per_token(self, alpha: float | None = None, beta: float | None = None) -> "PerToken":
@@ -60,9 +61,12 @@ class Definition(Reg):
 
     needs: what the model's output must hold beside logits, by the names transformers gives them
         ("attentions", "hidden_states", ...).
+    by_position: whether a position's values depend on nothing but its logits and its label. Then a training computes
+        logits only where there is a label, and the terms are asked for these: logits (N, V), labels (N,).
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    by_position: ClassVar[bool] = False
 
     def terms(self, predicted: Predicted) -> Mapping[str, Term]:
         """The named terms of one batch; the loss is the sum of their weighted means."""

@@ -1,7 +1,7 @@
 """What training minimises: an objective by name, and the paper's as a loss of its own."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,25 +28,51 @@ class Objective:
         """What the model's output must hold beside logits: for "attentions", output_attentions=True."""
         return self.definition.needs
 
+    @property
+    def by_position(self) -> bool:
+        """Whether logits are needed only where there are labels."""
+        return self.definition.by_position and not self.needs
+
     def __call__(
-        self, output: Any, labels: Tensor, answer_labels: Tensor | None = None, groups: int | None = None
+        self,
+        output: Any,
+        labels: Tensor,
+        answer_labels: Tensor | None = None,
+        groups: int | None = None,
+        labelled: Tensor | None = None,
     ) -> Terms:
         """The loss of one batch and its named terms.
 
         Args:
-            output: the model's output; `output.logits` (B, T, V) is aligned with the labels.
+            output: the model's output; `output.logits` (B, T, V) is aligned with the labels, or with `labelled`.
             labels: (B, T) int64, `ignore_index` where nothing is to be predicted.
             answer_labels: (B, T), the same with the explanation ignored too: cross-entropy is then counted on
                 the answer only, regularisers still on all of `labels`.
             groups: splits packed side by side in the batch; loss and terms are then (groups,), one a split.
+            labelled: (N,) places of labels.flatten() that are not ignored: `output.logits`, (..., V), is of these
+                alone, in their order. For a definition `by_position` only.
 
         Raises:
             ValueError: no target token in the batch or in one of its groups; shapes that do not fit; a label
                 outside the vocabulary.
         """
         labels = class_indices(labels)
-        terms = self.definition.terms(Predicted(output, labels, self.ignore_index))
+        if labelled is None:
+            terms = self.definition.terms(Predicted(output, labels, self.ignore_index))
+        else:
+            at = SimpleNamespace(logits=output.logits.flatten(end_dim=-2))
+            terms = {
+                name: replace(term, values=_spread(term.values, labelled, labels.shape))
+                for name, term in self.definition.terms(
+                    Predicted(at, labels.flatten()[labelled], self.ignore_index)
+                ).items()
+            }
         return reduce(terms, labels, answer_labels, ignore_index=self.ignore_index, groups=groups)
+
+
+def _spread(values: Tensor, places: Tensor, shape: Sequence[int]) -> Tensor:
+    """(N,) -> `shape`, 0 elsewhere."""
+    return values.new_zeros(shape).flatten().index_copy(0, places, values).view(shape)
 
 
 def build(reg: Mapping[str, Any]) -> Objective:

@@ -221,6 +221,21 @@ def test_packed_splits_have_the_losses_they_have_alone(batch, name):
             torch.testing.assert_close(packed.named[term][split], value)
 
 
+@pytest.mark.parametrize("groups", (None, 2))
+@pytest.mark.parametrize("name", ("sced", "kl", "entropy", "label_smoothing", "entmax", "none"))
+def test_logits_of_labelled_positions_alone_have_the_losses_of_all(batch, name, groups):
+    objective = build(reg(name))
+    assert objective.by_position
+    labelled = (batch.labels.flatten() != -100).nonzero().squeeze(-1)
+    alone = SimpleNamespace(logits=batch.logits.flatten(0, 1)[labelled].unsqueeze(0))
+    whole = objective(batch, batch.labels, batch.answers, groups=groups)
+    chosen = objective(alone, batch.labels, batch.answers, groups=groups, labelled=labelled)
+    torch.testing.assert_close(chosen.loss, whole.loss, rtol=0, atol=1e-12)
+    torch.testing.assert_close(chosen.named, whole.named, rtol=0, atol=1e-12)
+    (gradient,) = torch.autograd.grad(whole.loss.sum(), batch.logits)
+    torch.testing.assert_close(torch.autograd.grad(chosen.loss.sum(), batch.logits)[0], gradient, rtol=0, atol=1e-12)
+
+
 def test_supervising_the_answer_alone_leaves_regularisers_on_all_positions(batch):
     objective = build(reg("sced"))
     joint, answer = objective(batch, batch.labels), objective(batch, batch.labels, batch.answers)

@@ -1,6 +1,7 @@
 """Plain cross-entropy."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from caref.objectives.definition import Definition, Predicted, Term
 
@@ -9,6 +10,7 @@ from caref.objectives.definition import Definition, Predicted, Term
 class CrossEntropy(Definition):
     """Cross-entropy against the label."""
 
+    by_position: ClassVar[bool] = True
     term: str = "cross_entropy"
 
     def terms(self, predicted: Predicted) -> dict[str, Term]:

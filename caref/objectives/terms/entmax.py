@@ -1,6 +1,7 @@
 """The alpha-entmax loss (Peters, Niculae and Martins 2019), computed by the authors' `entmax` library."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from caref.config.ranges import at_least
 from caref.objectives.definition import Definition, Predicted, Term
@@ -17,6 +18,7 @@ class Entmax(Definition):
         other value by bisection. Below 1.001 it loses too many digits of float32, and it is refused.
     """
 
+    by_position: ClassVar[bool] = True
     term: str = "entmax"
     alpha: float = 1.5  # >= 1.001; alpha 1 is the softmax, which is reg=none
 

@@ -1,6 +1,7 @@
 """Cross-entropy with the confidence penalty of Pereyra et al. (2017)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from caref.config.ranges import at_least
 from caref.objectives.definition import Definition, Predicted, Term
@@ -10,6 +11,7 @@ from caref.objectives.definition import Definition, Predicted, Term
 class Entropy(Definition):
     """Cross-entropy - lambda_entropy * entropy(P): a confident, low-entropy prediction costs more."""
 
+    by_position: ClassVar[bool] = True
     term: str = "entropy"
     lambda_entropy: float = 0.1
 

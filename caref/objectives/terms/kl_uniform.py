@@ -1,6 +1,7 @@
 """Cross-entropy and KL to uniform."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from caref.config.ranges import at_least
 from caref.objectives.definition import Definition, Predicted, Term
@@ -10,6 +11,7 @@ from caref.objectives.definition import Definition, Predicted, Term
 class KlUniform(Definition):
     """Cross-entropy + lambda_kl * KL(P || U)."""
 
+    by_position: ClassVar[bool] = True
     term: str = "kl_uniform"
     lambda_kl: float = 0.1
 

@@ -1,6 +1,7 @@
 """Cross-entropy against smoothed labels (Szegedy et al. 2016)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from caref.config.ranges import at_least, below
 from caref.objectives.definition import Definition, Predicted, Term
@@ -14,6 +15,7 @@ class LabelSmoothing(Definition):
     only the answer is supervised, the second still counts on all target positions, like every regulariser.
     """
 
+    by_position: ClassVar[bool] = True
     term: str = "label_smoothing"
     smoothing: float = 0.1  # in [0, 1)
 

@@ -1,6 +1,7 @@
 """The paper's objective: cross-entropy, SCED and KL to uniform."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from caref.config.ranges import at_least
 from caref.objectives.definition import Definition, Predicted, Term
@@ -10,6 +11,7 @@ from caref.objectives.definition import Definition, Predicted, Term
 class Sced(Definition):
     """Cross-entropy + lambda_sced * SCED(alpha, beta) + lambda_kl * KL(P || U)."""
 
+    by_position: ClassVar[bool] = True
     term: str = "sced"
     alpha: float = 2.0  # >= 1, where SCED's gradient is bounded
     beta: float = 1.0  # >= 0
