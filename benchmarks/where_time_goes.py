@@ -3,10 +3,13 @@
     python benchmarks/where_time_goes.py [--model MODEL] [--epochs 5] [--eval-size 100] [overrides of run.py ...]
 
 Loading is once a job, tokenising once an example, the rest once a split. One split runs in this process, after a
-short one that compiles what is to be compiled; then a training and a generation run again under PyTorch's profiler.
+short one that compiles what is to be compiled; then a training and a generation run again under PyTorch's profiler,
+which counts their matrix products too. These at the rate of a large product here are what no code can do without: the
+last lines.
 """
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -87,23 +90,41 @@ def main() -> None:
             written = generate()
         with part("scoring"):
             score(job.dataset.name, split.evaluation, written[0], bench.scorer)
-        columns = {"training": by_kind(fit), "generating": by_kind(generate)}
-    told(workload.told, job, spent, columns, steps)
+        counted = {"training": by_kind(fit), "generating": by_kind(generate)}
+    told(workload.told, job, spent, {name: kinds for name, (kinds, _) in counted.items()}, steps)
+    rate = products_a_second(bench.dtype)
+    print()
+    for name, (_, operations) in counted.items():
+        print(f"{name}: {operations / 1e9:.0f} GFLOP at {rate / 1e9:.0f} GFLOP/s = {operations / rate:.2f} s")
     Progress("", 1, []).end()
 
 
-def by_kind(work) -> dict[str, float]:
-    """Seconds inside each kind of operation."""
-    from torch.profiler import ProfilerActivity, profile
+def products_a_second(dtype, size: int = 1024) -> float:
+    """Floating-point operations a processor second in a product of square matrices, of ten the fastest."""
+    import torch
 
-    with profile(activities=[ProfilerActivity.CPU]) as record:
+    one, other = torch.randn(2, size, size).to(dtype).unbind()
+    fastest = math.inf
+    for _ in range(10):
+        began = time.process_time()
+        one @ other
+        fastest = min(fastest, time.process_time() - began)
+    return 2 * size**3 / fastest
+
+
+def by_kind(work) -> tuple[dict[str, float], int]:
+    """Seconds inside each kind of operation, and floating-point operations of matrix products."""
+    from torch.profiler import ProfilerActivity, profile
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, profile(activities=[ProfilerActivity.CPU]) as record:
         work()
     spent = dict.fromkeys((*KINDS, ELSE), 0.0)
     for event in record.key_averages():
         kind = next((kind for kind, names in KINDS.items() if event.key.startswith(names)), ELSE)
         if kind != ELSE or event.key.startswith("aten::"):  # else the autograd engine's own steps: dispatch
             spent[kind] += event.self_cpu_time_total / 1e6
-    return spent
+    return spent, counter.get_total_flops()
 
 
 def told(title: str, job, spent: dict[str, float], columns: dict[str, dict[str, float]], steps: int) -> None:
