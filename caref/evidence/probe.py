@@ -131,6 +131,7 @@ def _reliability(reading: Reading, split: int) -> list[Mapping]:
 def _rows(reading: Reading, split: int) -> list[Mapping]:
     table = reading.log_p()[split]
     scored = {name: reading.word_scores(name, PREDICTED)[split] for name in reading.attributions}
+    left = {name: of[split] for name, of in reading.by_example.items()}
     return [
         {
             "id": one.example.id,
@@ -139,6 +140,7 @@ def _rows(reading: Reading, split: int) -> list[Mapping]:
             "fields": [word.field for word in one.words],
             "marked": [index for index, word in enumerate(one.words) if word.marked],
             "scores": {name: [_rounded(value) for value in own[place]] for name, own in scored.items()},
+            **{name: _rounded(own[place]) for name, own in left.items() if own[place] is not None},
         }
         for place, one in enumerate(reading.splits[split])
     ]

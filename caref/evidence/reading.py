@@ -87,6 +87,7 @@ class Reading:
     def __post_init__(self):
         if self.model is not None:
             self.model.eval()
+        self.by_example: dict[str, list[list[float | None]]] = {}  # what measures leave of each question of each split
         self._kept: dict[tuple[str, str], list[list[np.ndarray]]] = {}
         # Of every split, by question and words removed.
         self._log_p: list[dict[tuple[int, frozenset[int]], np.ndarray]] = [{} for _ in self.splits]

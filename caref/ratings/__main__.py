@@ -1,7 +1,7 @@
 """RQ4: people judge the explanations.
 
 python -m caref.ratings sample RESULTS [--dataset ecqa,esnli] [--cells SIGNATURE,SIGNATURE] [--out ratings]
-python -m caref.ratings agree ratings/*.csv [--key ratings/key.csv]
+python -m caref.ratings agree ratings/*.csv [--key ratings/key.csv] [--results RESULTS]
 """
 
 import argparse
@@ -57,17 +57,21 @@ def agree(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: where sheets or key cannot be what was handed out.
     """
-    from caref.ratings import answers, feb, judging, telling
+    from caref.ratings import answers, beside_evidence, feb, judging, telling
     from caref.results.writing import check_writable, write_atomically
 
     if arguments.format == "feb":
-        if arguments.key:
-            raise UserError("--key: FEB's files have none; leave it out with --format feb")
+        for option in ("key", "results"):
+            if getattr(arguments, option):
+                raise UserError(f"--{option}: FEB's files have none; leave it out with --format feb")
         found = feb.collect(arguments.sheets)
         out = arguments.out
     else:
         key = arguments.key or arguments.sheets[0].parent / "key.csv"
         found = answers.collect(arguments.sheets, key)
+        usual = key.resolve().parent.parent  # where `sample` writes, unless told
+        if arguments.results or any((usual / one.cell).is_dir() for one in found.judged if one.cell):
+            found = beside_evidence.added(found, arguments.results or usual)
         out = arguments.out or key.parent / "agreement"
     if out:
         check_writable(out, "--out ")
@@ -103,6 +107,11 @@ def main() -> None:
     judging = commands.add_parser("agree", help="what the sheets that came back say")
     judging.add_argument("sheets", type=Path, nargs="+", help="the raters' csv; a key among them is passed over")
     judging.add_argument("--key", type=Path, help="the key (default: key.csv beside the first sheet)")
+    judging.add_argument(
+        "--results",
+        type=Path,
+        help="where the cells' evidence is (default: the folder above the key's, if it has them)",
+    )
     judging.add_argument("--format", choices=["sheets", "feb"], default="sheets", help="feb: FEB's published ratings")
     judging.add_argument("--out", type=Path, help="folder for what is found (default: agreement beside the key)")
     judging.add_argument("--wandb", choices=["offline", "online"], help="tell W&B too")

@@ -20,6 +20,7 @@ class Judged:
         kind: cell or gold.
         input: the same for every system that was judged on it.
         scores: what automatic measures say of it.
+        split: of the cell, which evaluated it; -1 where nobody tells.
     """
 
     item: str
@@ -31,6 +32,7 @@ class Judged:
     input: str
     demo: bool
     scores: Mapping[str, float] = field(default_factory=dict)
+    split: int = -1
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,10 @@ def collect(paths: Sequence[Path], key_path: Path) -> Answers:
                 if row.get(question.name):
                     reasons.setdefault((item, question.name), {})[rater] = row[question.name]
     judged = tuple(
-        Judged(one.item, one.dataset, one.kind, one.dataset, one.cell, one.system, one.input, demo, one.scores)
+        Judged(
+            *(one.item, one.dataset, one.kind, one.dataset, one.cell, one.system, one.input, demo, one.scores),
+            split=one.split,
+        )
         for one in entries
         if one.kind != "check"
         for demo in ["demo" in one.source]

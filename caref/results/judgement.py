@@ -183,7 +183,9 @@ def grids(judgement: Judgement) -> list[Grid]:
         Grid(
             "Automatic scores against ratings",
             "Spearman's rho per item with a 95% bootstrap interval that draws inputs. All answers are right here, so "
-            "an item's nBERT is its similarity to the gold explanations.",
+            "an item's nBERT is its similarity to the gold explanations. Of the evidence: confidence in the answer; "
+            "coupling of explanation and answer (nats); of the input's words that the explanation repeats, the share "
+            "that an attribution names too.",
             ["dataset", "score", "items", "rho", "95% interval"],
             [
                 [one.dataset, one.measure, str(one.n), _figure(one.rho), _range(one.low, one.high)]

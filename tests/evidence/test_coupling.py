@@ -30,7 +30,8 @@ def test_it_is_what_the_explanation_gains_by_its_own_answer(model, backbone, exa
     answers = ["entailment", "Neutral", "no choice", "contradiction"]
     explanations = [few[0].explanations[0], "a dog is an animal", "because", ""]
     asked = [question("esnli", *one[:1], backbone, *one[1:]) for one in zip(few, answers, explanations, strict=True)]
-    (found,) = coupling.measure(Reading(backbone.model, backbone, [asked], batch_size=3))
+    reading = Reading(backbone.model, backbone, [asked], batch_size=3)
+    (found,) = coupling.measure(reading)
     expected = []
     for place, answered in ((0, 0), (1, 1)):  # the third is no choice, the fourth has no explanation
         each = [
@@ -40,6 +41,8 @@ def test_it_is_what_the_explanation_gains_by_its_own_answer(model, backbone, exa
     assert found["coupling"] == pytest.approx(np.mean(expected), abs=1e-6)
     assert found["coupled"] == pytest.approx(100 * np.mean(np.array(expected) > 0))
     assert found["coupling_n"] == 2
+    (left,) = reading.by_example["coupling"]
+    assert left[:2] == pytest.approx(expected, abs=1e-6) and left[2:] == [None, None]
 
 
 def test_without_any_explanation_there_is_none(backbone, examples):

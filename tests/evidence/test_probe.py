@@ -58,6 +58,8 @@ def test_every_measure_scores_every_attribution(backbone):
         assert f"erasure.{name}.flips_over_random" in found.scores
     assert found.scores["alignment.marked"] > 0 and found.scores["calibration.nll"] > 0
     assert len(found.rows) == 5 and all(len(row["log_p"]) == 3 for row in found.rows)
+    couplings = [row["coupling"] for row in found.rows]
+    assert sum(couplings) / 5 == pytest.approx(found.scores["coupling.coupling"], rel=1e-4)
     assert sum(one["n"] for one in found.reliability) == 5
 
 

@@ -19,7 +19,7 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
 
     Returns:
         coupling: mean over examples, in nats. coupled: % above 0. coupling_n: how many examples have both, an answer
-        that is a choice and an explanation.
+        that is a choice and an explanation. `Reading.by_example` is left each example's own coupling.
     """
     tokenizer = reading.backbone.tokenizer
     places = [[place for place, one in enumerate(split) if _answered(one) is not None] for split in reading.splits]
@@ -29,13 +29,15 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
     ]
     whole = log_probabilities(reading.model, reading.backbone, asked, reading.batch_size)
     before = reading.log_p()
-    found = []
+    found, by_example = [], []
     for split, own in enumerate(places):
         couplings = []
         for row, place in zip(whole[split], own, strict=False):
             after = np.array(row) - before[split][place][: len(row)]
             answered = _answered(reading.splits[split][place])
             couplings.append(after[answered] - np.delete(after, answered).max())
+        of_place = dict(zip(own, map(float, couplings), strict=True))
+        by_example.append([of_place.get(place) for place in range(len(reading.splits[split]))])
         found.append(
             {
                 "coupling": float(np.mean(couplings)) if couplings else None,
@@ -43,6 +45,7 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
                 "coupling_n": float(len(couplings)),
             }
         )
+    reading.by_example["coupling"] = by_example
     return found
 
 
