@@ -24,7 +24,8 @@ def told(plans: Sequence[Plan]) -> str:
     """One line a cell: its signature, splits done and left, hours left, what it is; then the sums.
 
     Hours are those of one device, by the times in the records of this cell or the nearest like it; "?" where there
-    are none.
+    are none. On which device those were taken is told, and nothing is scaled to another: how a small batch's time falls
+    with a processor's peak or its memory's speed is not known until it is measured.
     """
     wanted: dict[str, set[int]] = defaultdict(set)
     missing: dict[str, set[int]] = defaultdict(set)
@@ -45,6 +46,8 @@ def told(plans: Sequence[Plan]) -> str:
     summary = f"{_count(len(cells), 'cell')}, {_count(splits, 'split')}: {splits - left:,} done, {left:,} left"
     if left > untold:
         summary += f", about {total:.1f} hours of one device"
+        if seconds.devices:
+            summary += f", as timed on {'; '.join(seconds.devices)}"
     if untold:
         summary += f"; no record tells how long {'they take' if untold == left else f'{untold:,} of them take'}"
     head = f"{'signature':12}  {'done':>5}  {'left':>5}  {'hours':>7}  cell"
@@ -56,10 +59,15 @@ def _count(number: int, what: str) -> str:
 
 
 class Times:
-    """How long a split takes."""
+    """How long a split takes.
+
+    Attributes:
+        devices: which the times were taken on, so far.
+    """
 
     def __init__(self, cells: Mapping[str, Plan], finished: Mapping[str, set[int]]):
         self._cells, self._finished = cells, finished
+        self.devices: dict[str, None] = {}
 
     def of(self, signature: str) -> float | None:
         """Seconds a split of this cell takes; None where no record tells."""
@@ -94,6 +102,8 @@ class Times:
                 continue
             if record and record["run"]["seconds"]:
                 times.append(sum(record["run"]["seconds"].values()))
+                if device := record["run"].get("device"):
+                    self.devices[str(device)] = None
         return times
 
 

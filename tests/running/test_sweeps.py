@@ -246,7 +246,9 @@ def test_a_dry_run_tells_what_is_left_and_how_long_it_takes(command, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     done = command(*line, cwd=tmp_path)
     *_, last = done.stdout.splitlines()
-    assert re.fullmatch(r"4 cells, 240 splits: 2 done, 238 left, about [\d.]+ hours of one device", last)
+    timed = re.escape(record["run"]["device"])
+    hours = r"about [\d.]+ hours of one device"
+    assert re.fullmatch(rf"4 cells, 240 splits: 2 done, 238 left, {hours}, as timed on {timed}", last)
     (finished,) = (row for row in done.stdout.splitlines() if "α=2 β=1" in row)
     assert re.match(r"[0-9a-f]{12} +2 +58 +[\d.]+  tiny T5, e-SNLI, AQ, SCED", finished)
     assert finished.split()[0] == next((tmp_path / "results").iterdir()).name
