@@ -12,7 +12,14 @@ from caref.models.backbones import Backbone
 from caref.models.trained import TrainedPart
 
 
-def check(backbone: Backbone, examples: Sequence[Encoded], asked: Sequence[Encoded], written: int, prefix: int) -> None:
+def check(
+    backbone: Backbone,
+    examples: Sequence[Encoded],
+    asked: Sequence[Encoded],
+    written: int,
+    prefix: int,
+    choices: Sequence[Encoded] = (),
+) -> None:
     """Refuse what is longer than a learnt table of positions, as BART, GPT-2 and OPT have one.
 
     Args:
@@ -20,6 +27,7 @@ def check(backbone: Backbone, examples: Sequence[Encoded], asked: Sequence[Encod
         asked: to generate for.
         written: tokens of a generation, at most.
         prefix: virtual tokens before every layer's own, which take positions too.
+        choices: whose probability is asked, also with what is written for another choice after them.
 
     Raises:
         UserError: naming the longest example and the key.
@@ -28,7 +36,7 @@ def check(backbone: Backbone, examples: Sequence[Encoded], asked: Sequence[Encod
         fits = f"{backbone.model.config.model_type} has {limit} positions" + (f" in its {part}" if part else "")
         fits += f", of which the prefix takes {prefix} (peft.tokens)" if prefix and part != "encoder" else ""
         room = limit if part == "encoder" else limit - prefix
-        for key, told, length, example in _lengths(backbone, part, examples, asked, written):
+        for key, told, length, example in _lengths(backbone, part, examples, asked, written, choices):
             if length > room:
                 begun = backbone.tokenizer.decode(example.prompt[:12], skip_special_tokens=True).strip()
                 raise UserError(f"{key}: {told} of the example that begins {begun!r} takes {length} tokens, but {fits}")
@@ -51,7 +59,12 @@ def check_prefix(part: TrainedPart, backbone: Backbone, subject: str) -> None:
 
 
 def _lengths(
-    backbone: Backbone, part: str, examples: Sequence[Encoded], asked: Sequence[Encoded], written: int
+    backbone: Backbone,
+    part: str,
+    examples: Sequence[Encoded],
+    asked: Sequence[Encoded],
+    written: int,
+    choices: Sequence[Encoded],
 ) -> Iterator[tuple[str, str, int, Encoded]]:
     """The key, what is read, its tokens and the example, of the longest of each; the last token written is not read."""
     both = [*examples, *asked]
@@ -70,6 +83,10 @@ def _lengths(
         start + own * len(prompt.prompt) + written - 1,
         prompt,
     )
+    if choices:
+        read = max(choices, key=lambda one: own * len(one.prompt) + len(one.target))
+        length = start + own * len(read.prompt) + len(read.target) + written - 1
+        yield "evidence.measures", "a choice with an explanation", length, read
 
 
 def limits(backbone: Backbone) -> dict[str, int]:

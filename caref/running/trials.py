@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 from omegaconf import OmegaConf
 
@@ -71,8 +72,23 @@ def check_lengths(bench: Workbench, splits: Sequence[Split]) -> None:
     if lengths.limits(bench.backbone):
         train = [one for split in splits for one in bench.tokens(split.train)]
         asked = [one for split in splits for one in bench.tokens(split.evaluation)]
-        written = bench.job.evaluation.max_new_tokens
-        lengths.check(bench.backbone, train, asked, written, prefix=bench.job.peft.get("tokens", 0))
+        written, prefix = bench.job.evaluation.max_new_tokens, bench.job.peft.get("tokens", 0)
+        lengths.check(bench.backbone, train, asked, written, prefix, _choices(bench, splits, asked))
+
+
+def _choices(bench: Workbench, splits: Sequence[Split], asked: Sequence) -> list:
+    """The prompt and the longest choice of each evaluated example, where evidence asks how probable they are."""
+    from caref.data.batches import Encoded
+    from caref.evidence.choices import told_by
+
+    if not bench.job.evidence.measures:
+        return []
+    evaluated = [example for split in splits for example in split.evaluation]
+    told = cache(lambda choice: told_by(choice, bench.backbone.tokenizer))
+    return [
+        Encoded(one.prompt, max(map(told, example.choices), key=len), 0)
+        for one, example in zip(asked, evaluated, strict=True)
+    ]
 
 
 def try_evidence(bench: Workbench, split: Split) -> None:

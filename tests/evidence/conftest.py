@@ -36,3 +36,11 @@ def peft(configured):
 def examples():
     """A function: the first examples of a demo dataset's validation split."""
     return cache(lambda dataset, count=6: generate(dataset, "validation")[:count])
+
+
+@pytest.fixture(scope="session")
+def mamba(backbone):
+    """A function: a tiny model without attention."""
+    no_heads = ("num_attention_heads", "num_key_value_heads", "max_position_embeddings")
+    line = ("model.config.model_type=mamba", *(f"~model.config.{key}" for key in no_heads))
+    return lambda **options: backbone("tiny_llama", *line, **options)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from caref.errors import UserError
 from caref.evidence.attribution import lime
 from caref.evidence.attribution.integrated_gradients import integrated, masked
 from caref.evidence.gradients import Batch
@@ -145,17 +146,10 @@ def test_lime_finds_a_linear_model_exactly():
     assert set(gone) == set(range(1, 10))
 
 
-def test_a_model_without_attention_says_so(backbone, examples):
-    mamba = backbone(
-        "tiny_llama",
-        "model.config.model_type=mamba",
-        *(f"~model.config.{key}" for key in ("num_attention_heads", "num_key_value_heads", "max_position_embeddings")),
-    )
-    from caref.errors import UserError
-
+def test_a_model_without_attention_says_so(mamba, examples):
     with pytest.raises(UserError, match="no attention that could be read"):
-        reading_of(mamba, examples("esnli", 2)).word_scores("attention")
-    (scores,) = reading_of(mamba, examples("esnli", 2)).word_scores("saliency")
+        reading_of(mamba(), examples("esnli", 2)).word_scores("attention")
+    (scores,) = reading_of(mamba(), examples("esnli", 2)).word_scores("saliency")
     assert all(own.any() for own in scores)
 
 

@@ -2,45 +2,12 @@
 
 import numpy as np
 import pytest
+from additive import RANKED, Additive, made
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from caref.data.examples import Example
-from caref.evidence.choices import Asked
 from caref.evidence.measures import alignment, erasure, skewness
-from caref.evidence.reading import Question, Reading
-from caref.evidence.words import Word
-
-RANKED = ("leave_one_out", "random")
-
-
-def made(seed: int, words: int, choices: int = 3, marked: tuple[int, ...] = ()) -> Question:
-    names = tuple(f"choice {n}" for n in range(choices))
-    example = Example(str(seed), {"question": ""}, names, 0, ("a reason",))
-    own = tuple(Word(f"w{n}", "question", (n,), n in marked) for n in range(words))
-    return Question(example, Asked((), ((),) * choices), own, seed=seed)
-
-
-class Additive(Reading):
-    """A model whose evidence is known: every word present adds its own weight to each choice's logit."""
-
-    def __init__(self, questions, temperature=1.0, attributions=RANKED):
-        super().__init__(None, None, [questions], attributions=attributions)
-        self.temperature = temperature
-        draw = np.random.default_rng(0)
-        self.weights = [draw.normal(size=(len(one.words), len(one.example.choices))) for one in questions]
-
-    def log_p_without(self, removed):
-        def logits(place, gone):
-            present = np.ones(len(self.weights[place]), dtype=bool)
-            present[list(gone)] = False
-            return self.weights[place][present].sum(0) / self.temperature
-
-        return [
-            [np.array([logits(place, gone) for gone in variants]) for place, variants in enumerate(each)]
-            for each in removed
-        ]
 
 
 def questions(count=40, words=12):
@@ -53,7 +20,8 @@ def test_no_temperature_moves_what_stands_beside_comprehensiveness(t):
     (plain,), (other,) = (erasure.measure(Additive(questions(), temperature)) for temperature in (1.0, t))
     unmoved = [name for name in plain if not name.endswith(("comprehensiveness", "sufficiency", "log_odds_drop"))]
     assert {name.rpartition(".")[2] for name in unmoved} == {
-        *("words", "flips", "flips_over_random", "tau", "comprehensiveness_matched", "sufficiency_matched"),
+        *("n", "words", "flips", "flips_over_random", "tau", "tau_n"),
+        *("comprehensiveness_matched", "sufficiency_matched"),
     }
     for name in unmoved:
         assert other[name] == pytest.approx(plain[name], abs=1e-6), name

@@ -1,18 +1,30 @@
 """All evidence of a pack at once: every measure, every attribution, alike whatever the pack, undisturbed."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from caref.data.demo import generate as demo
+from caref.data.examples import Example, Span
 from caref.data.splits import Split
 from caref.evaluation.parse import Parsed
 from caref.evidence.probe import chosen, probe
 from caref.models.packed import packed_part
 
 ATTRIBUTIONS = ["attention", "saliency", "input_x_gradient", "explanation_words", "human", "random"]
-MEASURES = ["calibration", "erasure", "alignment", "coupling", "mention", "skewness"]
+MEASURES = [
+    "calibration",
+    "erasure",
+    "alignment",
+    "coupling",
+    "agreement",
+    "mention",
+    "naopc",
+    "consistency",
+    "skewness",
+]
 ASKED = {"examples": 5, "attributions": ATTRIBUTIONS, "measures": MEASURES, "removal": "delete"}
 
 
@@ -61,6 +73,27 @@ def test_every_measure_scores_every_attribution(backbone):
     couplings = [row["coupling"] for row in found.rows]
     assert sum(couplings) / 5 == pytest.approx(found.scores["coupling.coupling"], rel=1e-4)
     assert sum(one["n"] for one in found.reliability) == 5
+
+
+@pytest.mark.parametrize("model", ("tiny_t5", "tiny_bart", "tiny_llama", "tiny_gpt2"))
+def test_everything_can_be_asked_of_weights_in_bfloat16_with_a_part_in_float32(model, backbone, peft):
+    backbone = backbone(model, dtype=torch.bfloat16)
+    asked = ASKED | {"examples": 2, "attributions": [*ATTRIBUTIONS, "attention_last", "integrated_gradients"]}
+    few = [replace(split, evaluation=tuple(map(cut, split.evaluation))) for split in SPLITS]
+    with packed_part(backbone, peft("lora_r4"), [split.seed for split in few], total_steps=1) as part:
+        for found in evidence_of(part.model, backbone, few, asked):
+            for name in (
+                *("calibration.nll", "erasure.saliency.tau", "alignment.saliency.f1", "coupling.coupling"),
+                *("agreement.cosine", "mention.flip_rate", "naopc.saliency.comprehensiveness_matched"),
+                *("consistency.attention.by_words", "skewness.integrated_gradients.skewness"),
+            ):
+                assert found.scores[name] is not None, name
+
+
+def cut(example: Example) -> Example:
+    """Its fields to their first three words, of which the first is marked."""
+    fields = {name: " ".join(text.split()[:3]) for name, text in example.fields.items()}
+    return replace(example, fields=fields, rationale=(Span("premise", 0, 1),))
 
 
 def test_it_leaves_model_and_generators_as_they_were(backbone):

@@ -116,7 +116,10 @@ def test_whatever_is_asked_comes_out_in_bfloat16_too(model, run):
     """What a job chooses by itself where the processor has it: weights in bfloat16, what is trained in float32."""
     cell, asked = run(f"model={model}", "peft=lora_r4", "splits=0", "train.precision=bf16", "evidence=full", *FEW)
     scores = evidence.read_split(evidence.folder_of(cell, asked), 0)["scores"]
-    for name in ("calibration.ece", "erasure.attention.tau", "erasure.leave_one_out.comprehensiveness"):
+    for name in (
+        *("calibration.ece", "erasure.attention.tau", "erasure.leave_one_out.comprehensiveness"),
+        "consistency.saliency.by_words",
+    ):
         assert scores[name] is not None, name
 
 
@@ -171,7 +174,7 @@ def test_another_question_is_kept_beside_the_first(run):
     found = {tuple(one.asked["measures"]): one for one in evidence.of_cell(cell)}
     assert set(found) == {
         ("calibration", "coupling"),
-        ("calibration", "coupling", "mention", "erasure", "alignment", "skewness"),
+        ("calibration", "coupling", "agreement", "mention", "erasure", "alignment", "consistency", "skewness"),
     }
 
 

@@ -19,27 +19,33 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
     """The scores of each split, by attribution; None where nobody marked a word.
 
     Returns:
-        `marked`: % of examples with marks. Of each attribution A: `A.f1`, of its top words, as many as people marked,
-        against those, mean over examples; `A.f1.ANSWER`, of the examples with that right answer, where all examples
-        have the same choices; `A.iou_f1`; and where A ranks the words `A.auprc` and `A.auc`. `chance.f1`: what random
-        words come to in expectation, the mean share of words that is marked.
+        `marked`: % of examples with marks; `n`, how many. Of each attribution A: `A.f1`, of its top words, as many as
+        people marked, against those, mean over examples; `A.f1.ANSWER`, of the examples with that right answer, where
+        all examples have the same choices; `A.iou_f1`; and where A ranks the words `A.auprc` and `A.auc`, else
+        `A.named`, the % of these examples of which it names any word: where it names none F1 is 0, as ERASER has it,
+        but None if it never does. `chance.f1`: what random words come to in expectation, the mean share of words that
+        is marked.
     """
     found = []
     for split, questions in enumerate(reading.splits):
         places = [place for place, one in enumerate(questions) if any(word.marked for word in one.words)]
         marked = [questions[place] for place in places]
-        scores: dict[str, float | None] = {"marked": 100 * len(marked) / len(questions)}
+        scores: dict[str, float | None] = {"marked": 100 * len(marked) / len(questions), "n": float(len(marked))}
         scores["chance.f1"] = _mean([marks(one)[one.rankable].mean() for one in marked if one.rankable])
         answers = _shared_choices(questions)
         for name in (name for name in reading.attributions if name != "human"):
             ranked = [reading.word_scores(name, TRUE)[split][place] for place in places]
             named = [words_named(name, *pair) for pair in zip(marked, ranked, strict=True)]
-            f1s = [f1(words, np.flatnonzero(marks(one))) for words, one in zip(named, marked, strict=True)]
+            if name in SETS:
+                scores[f"{name}.named"] = _mean([100.0 * bool(words) for words in named])
+            pairs = list(zip(named, marked, strict=True)) if any(named) else []
+            f1s = [f1(words, np.flatnonzero(marks(one))) for words, one in pairs]
             scores[f"{name}.f1"] = _mean(f1s)
             for answer in answers:
-                of_answer = [value for value, one in zip(f1s, marked, strict=True) if one.example.answer == answer]
+                of_answer = [value for value, (_, one) in zip(f1s, pairs, strict=True) if one.example.answer == answer]
                 scores[f"{name}.f1.{answer}"] = _mean(of_answer)
-            scores[f"{name}.iou_f1"] = iou_f1(named, [np.flatnonzero(marks(one)) for one in marked])
+            spans_of = [words for words, _ in pairs], [np.flatnonzero(marks(one)) for _, one in pairs]
+            scores[f"{name}.iou_f1"] = iou_f1(*spans_of)
             if name not in SETS:
                 for measured, value in _ranking(marked, ranked).items():
                     scores[f"{name}.{measured}"] = value

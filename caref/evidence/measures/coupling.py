@@ -22,9 +22,9 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
         that is a choice and an explanation. `Reading.by_example` is left each example's own coupling.
     """
     tokenizer = reading.backbone.tokenizer
-    places = [[place for place, one in enumerate(split) if _answered(one) is not None] for split in reading.splits]
+    places = [[place for place, one in enumerate(split) if answered(one) is not None] for split in reading.splits]
     asked = [
-        [_explained(split[place], tokenizer) for place in own] or [split[0].asked]  # a pack has rows of every split
+        [explained(split[place], tokenizer) for place in own] or [split[0].asked]  # a pack has rows of every split
         for split, own in zip(reading.splits, places, strict=True)
     ]
     whole = log_probabilities(reading.model, reading.backbone, asked, reading.batch_size)
@@ -34,8 +34,8 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
         couplings = []
         for row, place in zip(whole[split], own, strict=False):
             after = np.array(row) - before[split][place][: len(row)]
-            answered = _answered(reading.splits[split][place])
-            couplings.append(after[answered] - np.delete(after, answered).max())
+            own_answer = answered(reading.splits[split][place])
+            couplings.append(after[own_answer] - np.delete(after, own_answer).max())
         of_place = dict(zip(own, map(float, couplings), strict=True))
         by_example.append([of_place.get(place) for place in range(len(reading.splits[split]))])
         found.append(
@@ -49,14 +49,14 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
     return found
 
 
-def _answered(question: Question) -> int | None:
+def answered(question: Question) -> int | None:
     """Which choice was written, where there is an explanation of it."""
     choices = [normalised(choice) for choice in question.example.choices]
     answer = normalised(question.answer)
     return choices.index(answer) if question.explanation and answer in choices else None
 
 
-def _explained(question: Question, tokenizer) -> Asked:
+def explained(question: Question, tokenizer) -> Asked:
     """Its prompt, and after each choice the explanation."""
     end = (tokenizer.eos_token_id,)
     written = (

@@ -26,13 +26,13 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
     """The scores of each split, by attribution; None where no example has one.
 
     Returns:
-        `all.flips`: % of predictions that change when every word goes. Of each attribution A: `A.words`, mean number
-        of words removed for a flip; `A.flips`, % that change; `A.flips_over_random`, less the mean of as many random
-        words; and where A ranks the words
+        `all.flips`: % of predictions that change when every word goes. Of each attribution A: `A.n`, of how many
+        examples it names a word; of these `A.words`, mean number of words removed for a flip; `A.flips`, % that change;
+        `A.flips_over_random`, less the mean of as many random words; and where A ranks the words
         `A.comprehensiveness`, mean over 1, 5, 10, 20 and 50 % of p(x) - p(x without the top words); `A.sufficiency`,
         of p(x) - p(the top words alone); `_matched`, the same at the temperature that gives the model a mean
         confidence half-way between chance and certainty; `A.log_odds_drop`, of log p / (1 - p), as the first; `A.tau`,
-        Kendall's rank correlation with leave-one-out, mean over examples.
+        Kendall's rank correlation with leave-one-out, mean over the `A.tau_n` examples that have one.
     """
     found = [{"all.flips": _mean(flips, 100)} for flips in _flips(reading, _everything(reading))]
     for name in reading.attributions:
@@ -45,6 +45,7 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
         for split, scores in enumerate(found):
             # An example of which no word is named tells nothing.
             named = [place for place, words in enumerate(tops[split]) if words]
+            scores[f"{name}.n"] = float(len(named))
             scores[f"{name}.words"] = _mean([len(tops[split][place]) for place in named])
             scores[f"{name}.flips"] = _mean([flips[split][place] for place in named], 100)
             over = [flips[split][place] - random[split][place] for place in named]
@@ -135,7 +136,7 @@ def _by_threshold(reading: Reading, name: str) -> list[dict[str, float | None]]:
             *("comprehensiveness_matched", "sufficiency_matched"),
         )
         found.append({key: _mean([drop[key] for drop in drops if drop[key] is not None]) for key in keys})
-        found[-1]["tau"] = _mean(taus)
+        found[-1] |= {"tau": _mean(taus), "tau_n": float(len(taus))}
     return found
 
 

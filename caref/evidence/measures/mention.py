@@ -22,9 +22,12 @@ OF_EXPLANATIONS = True  # where nothing is explained there is none of it
 
 
 def measure(reading: Reading) -> list[dict[str, float | None]]:
-    """The scores of each split; None where they do not exist, as of a model that no insertion moves.
+    """The scores of each split; None where they do not exist: of a model that no insertion moves, or that explains
+    nothing.
 
     Returns:
+        insertions: how many. explained: % of them after which the model writes an explanation; what is missing mentions
+        nothing.
         flip_rate: % of insertions that change the most probable choice. unmentioned: CT, % of examples with a flip in
         which a word that flipped is not mentioned. cct: Pearson's r of the change of the choices' probabilities (total
         variation) with mention; phi: of flip with mention; both over all insertions, in [-1, 1]. mention_rate: % of
@@ -93,23 +96,28 @@ def scores(
                     "before": one.word in content_words(own.explanation),
                     "copied": any(one.word in content_words(text) for text in one.example.fields.values()),
                     "length": len(explanation.split()),
+                    "explained": bool(explanation.strip()),
                 }
             )
+    of_explanations = ("unmentioned", "cct", "phi", "mention_rate", "explanation_length", "mention_rate_before")
+    found: dict[str, float | None] = {"insertions": float(len(rows))}
     if not rows:
-        names = ("flip_rate", "unmentioned", "cct", "phi", "mention_rate", "explanation_length")
-        return dict.fromkeys((*names, "mention_rate_before", "mention_rate_copied"))
+        return found | dict.fromkeys(("explained", "flip_rate", "mention_rate_copied", *of_explanations))
     column = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     flipped = set(column["example"][column["flip"]])
     silent = set(column["example"][column["flip"] & ~column["mention"]])
-    return {
-        "flip_rate": 100 * float(column["flip"].mean()),
+    found["explained"] = 100 * float(column["explained"].mean())
+    found["flip_rate"] = 100 * float(column["flip"].mean())
+    found["mention_rate_copied"] = 100 * float(column["copied"].mean())
+    if not column["explained"].any():
+        return found | dict.fromkeys(of_explanations)
+    return found | {
         "unmentioned": 100 * len(silent) / len(flipped) if flipped else None,
         "cct": _correlation(column["change"], column["mention"]),
         "phi": _correlation(column["flip"], column["mention"]),
         "mention_rate": 100 * float(column["mention"].mean()),
         "explanation_length": float(column["length"].mean()),
         "mention_rate_before": 100 * float(column["before"].mean()),
-        "mention_rate_copied": 100 * float(column["copied"].mean()),
     }
 
 

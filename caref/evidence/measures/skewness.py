@@ -12,7 +12,7 @@ from caref.evidence.reading import Reading
 
 def measure(reading: Reading) -> list[dict[str, float | None]]:
     """Of each split: `words`, the mean number of words; of each attribution A that ranks them `A.skewness`, the mean
-    over examples with at least three words that do not all score alike; None where there is none."""
+    over the `A.n` examples with at least three words that do not all score alike; None where there is none."""
     found = []
     for split, questions in enumerate(reading.splits):
         scores: dict[str, float | None] = {"words": float(np.mean([len(one.rankable) for one in questions]))}
@@ -24,5 +24,6 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
             ]
             found_here = [float(skew(values)) for values in own if np.ptp(values) > 0]
             scores[f"{name}.skewness"] = float(np.mean(found_here)) if found_here else None
+            scores[f"{name}.n"] = float(len(found_here))
         found.append(scores)
     return found
