@@ -84,7 +84,7 @@ def _choices(bench: Workbench, splits: Sequence[Split], asked: Sequence) -> list
     if not bench.job.evidence.measures:
         return []
     evaluated = [example for split in splits for example in split.evaluation]
-    told = cache(lambda choice: told_by(choice, bench.backbone.tokenizer))
+    told = cache(lambda choice: told_by(choice, bench.backbone.tokenizer, bench.answers_only))
     return [
         Encoded(one.prompt, max(map(told, example.choices), key=len), 0)
         for one, example in zip(asked, evaluated, strict=True)

@@ -4,7 +4,7 @@ import math
 import platform
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -93,13 +93,17 @@ class Workbench(Loaded):
             history.append(terms)
             progress.step({name: fmean(one[name] for one in terms) for name in terms[0]})
 
-        by_epoch: dict[int, list[Evidence]] = {}
+        by_epoch: dict[int, list[Evidence | SplitFailed]] = {}
+        looked = 0.0
 
         def look(epoch: int) -> None:
+            nonlocal looked
             if epoch in job.evidence.epochs and epoch < job.train.epochs:  # at the end it is asked anyway
+                began = time.monotonic()
                 progress.begin(f"split {named} evidence, epoch {epoch}", 1)
-                by_epoch[epoch] = self._evidence_amid(part.model, splits, evaluation)
+                by_epoch[epoch] = _had(splits, lambda: self._evidence_amid(part.model, splits, evaluation))
                 progress.begin(f"split {named} train", total, done=len(history))
+                looked += time.monotonic() - began
 
         with packed_part(backbone, job.peft, seeds, total) as part:
             if job.train.save:  # others fill the disk meanwhile
@@ -130,13 +134,8 @@ class Workbench(Loaded):
             evidence = [None] * len(splits)
             if job.evidence.measures and not any(isinstance(one, SplitFailed) for one in terms):
                 progress.begin(f"split {named} evidence", 1)
-                try:
-                    evidence = self._with_epochs(by_epoch, self.evidence(part.model, splits, generations))
-                except Exception as error:
-                    if len(splits) > 1:  # each is asked alone, then
-                        raise
-                    told = f"its record is kept; its evidence could not be had: {type(error).__name__}: {error}"
-                    evidence = [SplitFailed(told)]
+                evidence = _had(splits, lambda: self.evidence(part.model, splits, generations))
+                evidence = self._with_epochs(by_epoch, evidence)
             counts = {
                 "train": len(train[0]),
                 "evaluated": len(evaluation[0]),
@@ -144,7 +143,6 @@ class Workbench(Loaded):
                 "trainable": part.counts.trainable,
                 "parameters": part.counts.total,
             }
-        looked = math.fsum(one.run["seconds"]["evidence"] for found in by_epoch.values() for one in found)
         shared = {"train": (trained - began - looked) / len(splits), "generate": (generated - trained) / len(splits)}
         return [
             terms[place]
@@ -203,9 +201,12 @@ class Workbench(Loaded):
         return self.evidence(model, splits, written, began)
 
     def _with_epochs(
-        self, by_epoch: "Mapping[int, Sequence[Evidence]]", final: "Sequence[Evidence]"
-    ) -> "list[Evidence]":
-        """The final evidence of each split with the scores at the epochs asked for."""
+        self, by_epoch: "Mapping[int, Sequence[Evidence | SplitFailed]]", final: "Sequence[Evidence | SplitFailed]"
+    ) -> "Sequence[Evidence | SplitFailed]":
+        """The final evidence of each split with the scores at the epochs asked for; all or nothing."""
+        for found in (*by_epoch.values(), final):
+            if isinstance(found[0], SplitFailed):
+                return found
         if self.job.train.epochs in self.job.evidence.epochs:
             by_epoch = {**by_epoch, self.job.train.epochs: final}
         return [
@@ -262,6 +263,16 @@ class Workbench(Loaded):
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "host": socket.gethostname(),
         }
+
+
+def _had(splits: Sequence[Split], ask: "Callable[[], list[Evidence]]") -> "list[Evidence] | list[SplitFailed]":
+    """What is asked of some splits; where it goes wrong for one alone, why. Of several each is asked alone, then."""
+    try:
+        return ask()
+    except Exception as error:
+        if len(splits) > 1:
+            raise
+        return [SplitFailed(f"its record is kept; its evidence could not be had: {type(error).__name__}: {error}")]
 
 
 def _unlike(recorded: Sequence[str], generations: Sequence[str]) -> str | None:

@@ -23,6 +23,7 @@ MEASURES = [
     "mention",
     "naopc",
     "consistency",
+    "robustness",
     "skewness",
 ]
 ASKED = {"examples": 5, "attributions": ATTRIBUTIONS, "measures": MEASURES, "removal": "delete"}
@@ -85,7 +86,11 @@ def test_everything_can_be_asked_of_weights_in_bfloat16_with_a_part_in_float32(m
             for name in (
                 *("calibration.nll", "erasure.saliency.tau", "alignment.saliency.f1", "coupling.coupling"),
                 *("agreement.cosine", "mention.flip_rate", "naopc.saliency.comprehensiveness_matched"),
-                *("consistency.attention.by_words", "skewness.integrated_gradients.skewness"),
+                *(
+                    "consistency.attention.by_words",
+                    "skewness.integrated_gradients.skewness",
+                    "robustness.explanation.0.1",
+                ),
             ):
                 assert found.scores[name] is not None, name
 

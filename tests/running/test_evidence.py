@@ -200,6 +200,29 @@ def test_the_rest_of_a_pack_gets_its_evidence_when_one_split_fails(run):
     assert sorted(evidence.of_cell(cell)[0].records) == [0, 2]
 
 
+def test_evidence_that_goes_wrong_amid_a_training_costs_no_record(run, monkeypatch):
+    from caref.evidence.measures import calibration
+
+    measure, asked = calibration.measure, []
+
+    def fails_at_an_epoch(reading):
+        asked.append(reading)
+        if len(asked) == 3:  # the trial before the job is the first, epoch 0 of split 0 the second
+            raise RuntimeError("no room left")
+        return measure(reading)
+
+    line = ("splits=0:2", *TRAINED, *BY_EPOCH, "evidence.measures=[calibration]", "evidence.attributions=[]")
+    plain, _ = run("splits=0:2", *TRAINED, results="plain")
+    monkeypatch.setattr(calibration, "measure", fails_at_an_epoch)
+    with pytest.raises(SplitFailed, match=r"1 of 2 splits failed - split 0: its record is kept; .* no room left"):
+        run(*line)
+    monkeypatch.undo()
+    (cell,) = run.results.iterdir()
+    assert material(cell) == material(plain) and sorted(evidence.of_cell(cell)[0].records) == [1]
+    run(*line)
+    assert sorted(evidence.of_cell(cell)[0].records) == [0, 1]
+
+
 @pytest.mark.parametrize("pack", (1, 2))
 def test_evidence_that_goes_wrong_costs_no_record_and_is_asked_again(run, monkeypatch, pack):
     from caref.evidence.measures import coupling

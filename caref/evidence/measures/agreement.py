@@ -17,6 +17,8 @@ from caref.evidence.choices import Asked
 from caref.evidence.measures.coupling import answered, explained
 from caref.evidence.reading import Question, Reading
 
+OF_EXPLANATIONS = True  # where nothing is explained there is none of it
+
 
 def measure(reading: Reading) -> list[dict[str, float | None]]:
     """The scores of each split; None where no example has an explanation of one of its choices.
