@@ -77,10 +77,17 @@ def test_evidence_has_all_but_what_asks_for_explanations_and_says_so(run, capsys
     asked = "evidence.attributions=[saliency,explanation_words,human,random]"
     _, planned = run("model=tiny_t5", "splits=0:2", "pack=2", "evidence=full", "evidence.examples=3", asked)
     told = capsys.readouterr().err
-    assert "nothing is explained (dataset.target=answer), so there is no coupling, mention, explanation_words" in told
+    absent = "coupling, agreement, mention, explanation_words"
+    assert f"nothing is explained (dataset.target=answer), so there is no {absent}" in told
     folder = evidence.folder_of(planned.cell, planned.values["evidence"])
     scores = evidence.read_split(folder, 0)["scores"]
-    assert {name.partition(".")[0] for name in scores} == {"calibration", "erasure", "alignment", "skewness"}
+    assert {name.partition(".")[0] for name in scores} == {
+        "calibration",
+        "erasure",
+        "alignment",
+        "consistency",
+        "skewness",
+    }
     assert not any("explanation_words" in name for name in scores)
     assert scores["calibration.ece"] is not None and scores["erasure.saliency.flips"] is not None
     assert set(evidence.read_rows(folder, 0)[0]["scores"]) == {"saliency", "human", "random"}
