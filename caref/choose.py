@@ -7,6 +7,7 @@ makes one.
 """
 
 import argparse
+import textwrap
 from pathlib import Path
 
 from caref.errors import UserError, reported
@@ -36,7 +37,9 @@ def text(results_dir: Path, metric: str, repeats: int, seed: int) -> str:
         why = "; ".join(remarks) or "it holds no cell with a regulariser"
         raise UserError(f"{results_dir}: nothing to choose from ({why}); +sweeps=objective makes a grid")
     grid = choosing.grid_of(chosen, repeats)
-    return "\n".join([tables.aligned([grid.head, *grid.body]), "", grid.note, *remarks])
+    table = tables.aligned([row[:-1] for row in (grid.head, *grid.body)])
+    often = [f"{choice.title}: chosen {choice.chosen()}" for choice in chosen]
+    return "\n".join([table, "", *often, "", textwrap.fill(grid.note, 120), *remarks])
 
 
 @reported()

@@ -3,9 +3,10 @@
 The best mean of a grid is a maximum over noise: a grid whose cells do not differ has one too, above what any of its
 cells scores. Here the splits are halved at random; the best cell of one half is scored on the other half, and the other
 way round, so that no split has a say in the choice that it scores (cross-validation, Stone 1974). That is repeated, and
-each split's score is its mean over the halvings. Over new splits the figure is unbiased for a choice by half of them.
+the figure is the mean over the halvings. Over new splits the figure is unbiased for a choice by half of them.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,8 @@ class Choice:
         metric: what it is chosen by and scored in.
         cells: the grid, in the order of its lines; `names` say in which numbers each differs.
         maximum: of the cell `best`, which has the best mean of all.
-        honest: of the chosen cells on the splits that had no say; its deviation is over splits, as the maximum's is.
+        honest: of the chosen cells on the splits that had no say; its deviation is over the splits of one halving, as
+            the maximum's is over splits.
         halving: deviation of the honest figure over the halvings.
         shares: how often each cell was chosen, from 0 to 1; cells with equal means share.
         without: of the cell that differs from these in having no regulariser, over the same splits; None without one.
@@ -142,7 +144,7 @@ def choose(grid: Sequence[Line], without: Line | None, metric: str, repeats: int
         tuple(" ".join(part.removeprefix("reg.") for part in name) for name in _apart(grid)),
         best,
         summarise(scored[:, best].tolist()),
-        summarise(held_out.mean(axis=0).tolist()),
+        Summary(float(held_out.mean()), math.sqrt(held_out.var(axis=1).mean()), len(splits)),
         float(held_out.mean(axis=1).std()),
         tuple(shares.tolist()),
         summarise(plain[split] for split in splits) if plain.keys() >= set(splits) else None,
