@@ -19,7 +19,12 @@ from caref.evidence.reading import Reading
 PERCENT = (1, 5, 10, 20, 50)  # ERASER's thresholds
 FLIPS_AT = 20  # percent of the words that are removed where neither people nor an explanation say how many
 DRAWS = 5  # random sets of words, each of the size compared with
-SETS = ("human", "explanation_words")  # attributions that name words instead of ranking them
+SETS = (
+    "human",
+    "explanation_words",
+    "prompting",
+    "prompting_top",
+)  # attributions that name words instead of ranking them
 
 
 def measure(reading: Reading) -> list[dict[str, float | None]]:
@@ -60,6 +65,11 @@ def size(attribution: str, question, scores: np.ndarray) -> int:
     """How many words an attribution removes to flip an answer: those it names; else as many as people marked."""
     if attribution in SETS:
         return int(scores.sum())
+    return held_to(question)
+
+
+def held_to(question) -> int:
+    """How many words of a question are removed where an attribution ranks them: as people marked, else 20 %."""
     marked = sum(word.marked for word in question.words)
     return marked or share(len(question.rankable), FLIPS_AT)
 
