@@ -5,12 +5,13 @@ Left is what a run would work on: a damaged record, and a finished split without
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from statistics import fmean
 
-from caref.results import store
+from caref.results import evidence, store
 from caref.results.labels import answers_only, dataset_label, distinguishing, peft_label, reg_label, settings
+from caref.results.records import numbered
 from caref.running import finished
 from caref.running.plans import Plan
 
@@ -34,10 +35,13 @@ def told(plans: Sequence[Plan]) -> str:
         missing[plan.signature].update(finished.left(plan))
     cells = {plan.signature: plan for plan in plans}
     seconds = Times(cells, {signature: store.finished(plan.cell) for signature, plan in cells.items()})
-    rows, total, untold = [], 0.0, 0
+    rows, total, untold, unlooked = [], 0.0, 0, 0
     for signature, name in zip(cells, _names(list(cells.values())), strict=True):
         left = len(missing[signature])
         one = seconds.of(signature) if left else 0.0
+        looks = seconds.of_evidence(signature) if left and one is not None else 0.0
+        unlooked += left if looks is None else 0
+        one = None if one is None else one + (looks or 0.0)
         hours = "?" if one is None else f"{left * one / 3600:.1f}"
         total, untold = (total, untold + left) if one is None else (total + left * one / 3600, untold)
         rows.append(f"{signature}  {len(wanted[signature]) - left:5}  {left:5}  {hours:>7}  {name}")
@@ -50,6 +54,8 @@ def told(plans: Sequence[Plan]) -> str:
             summary += f", as timed on {'; '.join(seconds.devices)}"
     if untold:
         summary += f"; no record tells how long {'they take' if untold == left else f'{untold:,} of them take'}"
+    if unlooked:
+        summary += f"; without what evidence takes for {unlooked:,} of them, which no record tells"
     head = f"{'signature':12}  {'done':>5}  {'left':>5}  {'hours':>7}  cell"
     return "\n".join([head, *rows, summary])
 
@@ -70,13 +76,20 @@ class Times:
         self.devices: dict[str, None] = {}
 
     def of(self, signature: str) -> float | None:
-        """Seconds a split of this cell takes; None where no record tells."""
-        if own := self._recorded(signature):
+        """Seconds a split of this cell takes to train, write and score; None where no record tells."""
+        return self._nearest(signature, self._recorded)
+
+    def of_evidence(self, signature: str) -> float | None:
+        """Seconds more that the evidence asked of a split takes; 0 where none is asked, None where no record tells."""
+        return self._nearest(signature, self._looked) if self._cells[signature].values["evidence"]["measures"] else 0.0
+
+    def _nearest(self, signature: str, recorded: Callable[[str], list[float]]) -> float | None:
+        if own := recorded(signature):
             return fmean(own)
         for parts in _MAY_DIFFER:
             times: list[float] = []
             for like in self._alike(parts)[_key(self._cells[signature], parts)]:
-                times += self._recorded(like)
+                times += recorded(like)
                 if len(times) >= _RECORDS:
                     break
             if times:
@@ -104,6 +117,19 @@ class Times:
                 times.append(sum(record["run"]["seconds"].values()))
                 if device := record["run"].get("device"):
                     self.devices[str(device)] = None
+        return times
+
+    @cache  # noqa: B019
+    def _looked(self, signature: str) -> list[float]:
+        plan, times = self._cells[signature], []
+        folder = evidence.folder_of(plan.cell, plan.values["evidence"])
+        for split in numbered(folder)[-_RECORDS:]:
+            try:
+                record = evidence.read_split(folder, split)
+            except (store.Damaged, store.Unreadable):
+                continue
+            if record and (seconds := record["run"]["seconds"].get("evidence")):
+                times.append(seconds)
         return times
 
 

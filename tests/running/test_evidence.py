@@ -7,7 +7,7 @@ import pytest
 
 from caref.errors import SplitFailed, UserError
 from caref.results import evidence, store
-from caref.running import finished, jobs
+from caref.running import finished, forecast, jobs
 
 SMALL = (
     "model=tiny_t5",
@@ -284,3 +284,23 @@ def test_a_split_without_its_evidence_is_left_to_do(run, composed, tmp_path):
     assert finished.left(jobs.plan(job)) == [2]
     other = composed(*SMALL, f"results_dir={tmp_path / 'results'}", "splits=0:3", "evidence=quick")
     assert finished.left(jobs.plan(other)) == [0, 1, 2]
+
+
+def test_a_forecast_holds_what_evidence_takes_or_says_that_nobody_knows(run, composed, tmp_path):
+    cell, asked = run("splits=0:2", *ASKED)
+    trained, looked = (
+        [sum(read(folder, split)["run"]["seconds"].values()) for split in (0, 1)]
+        for read, folder in ((store.read_record, cell), (evidence.read_split, evidence.folder_of(cell, asked)))
+    )
+
+    def told(*overrides: str) -> tuple[forecast.Times, str]:
+        planned = jobs.plan(composed(*SMALL, f"results_dir={tmp_path / 'results'}", "splits=0:60", *overrides))
+        times = forecast.Times({planned.signature: planned}, {planned.signature: store.finished(planned.cell)})
+        line = forecast.told([planned]).splitlines()[-1]
+        assert ("evidence takes for 60 of them, which no record tells" in line) == ("evidence=quick" in overrides)
+        return times, planned.signature
+
+    for overrides, expected in ((ASKED, sum(looked) / 2), ((), 0.0), (("evidence=quick",), None)):
+        times, signature = told(*overrides)
+        assert times.of(signature) == pytest.approx(sum(trained) / 2)
+        assert times.of_evidence(signature) == (None if expected is None else pytest.approx(expected))
