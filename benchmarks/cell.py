@@ -88,6 +88,11 @@ def compare(asked: argparse.Namespace, workload: Workload, folder: Path) -> Figu
     print("of run.py's", ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in spent.items()), end="; ")
     a_split = statistics.mean(one.seconds for one in conventional)
     print(f"a split of the conventional script {a_split:.0f} s")
+    computed = statistics.mean(one.processor for one in conventional)
+    print(
+        f"seconds of the processor, which other work on the machine stretches less: {ours.processor:.0f}, and "
+        f"{asked.splits * computed:.0f} of the conventional script, {asked.splits * computed / ours.processor:.2f}x"
+    )
     precisions = job.train.precision, "bf16" if half_precision else "fp32"
     manner = "one by one, as FEB's" if asked.one_by_one else "batched"
     asked_as_limited = asked.splits >= 8 and not asked.one_by_one and precisions[0] == precisions[1]

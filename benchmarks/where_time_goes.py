@@ -90,8 +90,9 @@ def main() -> None:
             written = generate()
         with part("scoring"):
             score(job.dataset.name, split.evaluation, written[0], bench.scorer)
+        told(workload.told, job, spent, steps)
         counted = {"training": by_kind(fit), "generating": by_kind(generate)}
-    told(workload.told, job, spent, {name: kinds for name, (kinds, _) in counted.items()}, steps)
+    told_by_kind(spent, {name: kinds for name, (kinds, _) in counted.items()})
     rate = products_a_second(bench.dtype)
     print()
     for name, (_, operations) in counted.items():
@@ -127,14 +128,17 @@ def by_kind(work) -> tuple[dict[str, float], int]:
     return spent, counter.get_total_flops()
 
 
-def told(title: str, job, spent: dict[str, float], columns: dict[str, dict[str, float]], steps: int) -> None:
+def told(title: str, job, spent: dict[str, float], steps: int) -> None:
     import torch
 
     threads = torch.get_num_threads()
     print(f"{title}; {job.peft.name}, batch {job.train.batch_size}, {job.train.precision}; {threads} threads")
     print(f"{steps} steps of training, {job.dataset.eval_size} generations; seconds of the processor\n")
     for name, seconds in spent.items():
-        print(f"{name:36}{seconds:8.2f}")
+        print(f"{name:36}{seconds:8.2f}", flush=True)
+
+
+def told_by_kind(spent: dict[str, float], columns: dict[str, dict[str, float]]) -> None:
     print(f"\n{'':26}" + "".join(f"{name:>14}" for name in columns))
     for kind in (*KINDS, ELSE):
         print(f"{kind:26}" + "".join(f"{column[kind]:14.2f}" for column in columns.values()))
