@@ -57,7 +57,7 @@ def main() -> None:
         split, other = planned.sampler(0), planned.sampler(1)
     bench = Workbench(job, saved=Path(os.devnull))
     with part("importing PyTorch and transformers"):
-        import torch  # noqa: F401
+        import torch
         from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM  # noqa: F401
     with part("loading BERTScore's model"):
         _ = bench.scorer
@@ -93,10 +93,12 @@ def main() -> None:
         told(workload.told, job, spent, steps)
         counted = {"training": by_kind(fit), "generating": by_kind(generate)}
     told_by_kind(spent, {name: kinds for name, (kinds, _) in counted.items()})
-    rate = products_a_second(bench.dtype)
-    print()
-    for name, (_, operations) in counted.items():
-        print(f"{name}: {operations / 1e9:.0f} GFLOP at {rate / 1e9:.0f} GFLOP/s = {operations / rate:.2f} s")
+    print("\nmatrix products alone, at the rate of a large one:")
+    for dtype in (torch.float32, torch.bfloat16):
+        rate = products_a_second(dtype)
+        for name, (_, operations) in counted.items():
+            told_rate = f"{operations / 1e9:.0f} GFLOP at {rate / 1e9:.0f} GFLOP/s in {dtype}"
+            print(f"{name}: {told_rate.replace('torch.', '')} = {operations / rate:.2f} s")
     Progress("", 1, []).end()
 
 

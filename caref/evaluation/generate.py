@@ -23,7 +23,7 @@ def generate(
     return texts
 
 
-@torch.inference_mode()
+@torch.no_grad()  # in inference mode autocast would cast trained weights anew for every token
 def side_by_side(
     model,
     backbone: Backbone,

@@ -41,8 +41,10 @@ def rows_leave(splits: int = 1) -> Callable[..., Tensor]:
             )
             output = model(**asked, return_dict=True)
             kept = model._update_model_kwargs_for_generation(output, kept, model.config.is_encoder_decoder)
-            # transformers chooses among float32 scores too, whatever the model computes in
-            likeliest = logits_processor(input_ids, output.logits[:, -1].float()).argmax(-1).masked_fill(~writes, pad)
+            scores = output.logits[:, -1]
+            if logits_processor:
+                scores = logits_processor(input_ids, scores.float())
+            likeliest = scores.argmax(-1).masked_fill(~writes, pad)
             columns.append(input_ids.new_full((count,), pad).index_copy(0, rows, likeliest))
             input_ids = torch.cat([input_ids, likeliest.unsqueeze(1)], dim=1)
             writes = writes & ~stopping_criteria(input_ids, None)
