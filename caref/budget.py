@@ -2,6 +2,7 @@
 
 python -m caref.budget flan_t5_large
 python -m caref.budget google/flan-t5-xl --peft aq lora_r4
+python -m caref.budget flan_t5_large --reg ivra          # and of the module that a regulariser trains beside it
 """
 
 import argparse
@@ -16,6 +17,7 @@ from caref.errors import UserError, reported
 if TYPE_CHECKING:
     from caref.config.schema import Model, Peft
     from caref.models.trained import Counts
+    from caref.objectives.definition import Definition
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -28,12 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m caref.budget", description=__doc__.partition("\n")[0])
     parser.add_argument("model", metavar="MODEL", help="a choice of conf/model, a folder, or a hub id")
     parser.add_argument("--peft", nargs="+", metavar="CHOICE", help="choices of conf/peft; all of them if left out")
+    parser.add_argument("--reg", metavar="CHOICE", help="of conf/reg; whose own module is counted too")
     options = parser.parse_args(arguments)
     model, pefts = composed(options.model, options.peft)
-    from caref.models.budget import budgets, left_out
+    reg = regulariser(options.reg) if options.reg else None
+    from caref.models.budget import beside, budgets, left_out
 
     print(table(options.model, pefts, budgets(model, pefts)))
-    for line in left_out(model, pefts):
+    for line in left_out(model, pefts) + (beside(model, reg) if reg else []):
         print(line)
 
 
@@ -67,6 +71,21 @@ def composed(model: str, pefts: Sequence[str] | None = None) -> tuple["Model", d
         _refuse_unless_found(model)
     of_choice = {choice: OmegaConf.to_object(peft) for choice, peft in of_choice.items()}
     return OmegaConf.to_object(named) if named else schema.Model(name=model, path=model), of_choice
+
+
+def regulariser(choice: str) -> "Definition":
+    """The objective of a choice of conf/reg.
+
+    Raises:
+        UserError: there is no such choice.
+    """
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    if choice not in choices("reg"):
+        raise UserError(f"--reg {choice}: must be one of {', '.join(choices('reg'))}")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return OmegaConf.to_object(compose(f"reg/{choice}").reg)
 
 
 def _refuse_unless_found(model: str) -> None:

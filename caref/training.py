@@ -13,9 +13,11 @@ from caref.data.batches import Encoded, collate, shuffled
 from caref.errors import SplitFailed
 from caref.kernels.dropout import own_masks
 from caref.models import heads
+from caref.models.asking import Asking
 from caref.models.backbones import Backbone
 from caref.models.packed import PackedPart
 from caref.objectives.objective import Objective
+from caref.objectives.reduction import Terms
 
 
 def precision(choice: str, device: torch.device) -> torch.dtype:
@@ -89,11 +91,14 @@ def fit(
     """
     (count,) = {len(examples) for examples in splits}  # or else their schedules differ
     an_epoch, total = (steps(count, settings.batch_size, epochs) for epochs in (1, settings.epochs))
+    # What is trained beside the model has a rate and a gradient norm of its own: the model is none the wiser.
+    sides = [{"params": part.parameters}]
+    if part.explaining:
+        sides.append({"params": list(part.explaining.values()), "lr": objective.definition.module_lr})
     optimizer = torch.optim.AdamW(
-        part.parameters, lr=settings.lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=settings.weight_decay, fused=True
+        sides, lr=settings.lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=settings.weight_decay, fused=True
     )
     schedule = LambdaLR(optimizer, linear(warmup(settings.warmup_steps, total), total))
-    requested = {f"output_{need}": True for need in objective.needs}
     labelled_alone = objective.by_position and _computes_labelled_alone(part, backbone, splits)
     torch.manual_seed(seeds[0])  # for whatever a model draws beside dropout
     part.model.train()
@@ -107,12 +112,8 @@ def fit(
         with undisturbed(part.model):
             on_epoch(0)
         for step, drawn in enumerate(zip(*orders, strict=True), start=1):
-            batch = collate(list(chain.from_iterable(drawn)), backbone)
-            labelled = batch.labelled if labelled_alone else None
-            with backbone.autocast(), heads.given(part.model, heads.at(labelled, batch.labels.shape)):
-                output = part.model(**batch.inputs, **requested, use_cache=False)
-            answer_labels = batch.answer_labels if settings.supervise == "answer" else None
-            terms = objective(output, batch.labels, answer_labels, groups=len(splits), labelled=labelled)
+            examples = list(chain.from_iterable(drawn))
+            terms = terms_of(part, backbone, objective, examples, settings.supervise, len(splits), labelled_alone)
             extra = part.extra_loss()
             loss = terms.loss if extra is None else terms.loss + extra
             history.append(_by_split({"loss": loss.detach(), **terms.named}))
@@ -123,10 +124,11 @@ def fit(
             if len(failed) == len(splits):
                 break
             loss.sum().backward()
-            clip(part.parameters, settings.max_grad_norm, len(splits))
-            for parameter in part.parameters if failed else ():
-                if parameter.grad is not None:
-                    parameter.grad[list(failed)] = 0
+            for side in sides:
+                clip(side["params"], settings.max_grad_norm, len(splits))
+                for parameter in side["params"] if failed else ():
+                    if parameter.grad is not None:
+                        parameter.grad[list(failed)] = 0
             optimizer.step()
             schedule.step()
             part.after_step(step)
@@ -158,6 +160,34 @@ def _computes_labelled_alone(part: PackedPart, backbone: Backbone, splits: Seque
         return heads.chooses(part.model, lambda: part.model(**batch.inputs, use_cache=False).logits, batch.labelled)
 
 
+def terms_of(
+    part: PackedPart,
+    backbone: Backbone,
+    objective: Objective,
+    examples: Sequence[Encoded],
+    supervise: str = "joint",
+    splits: int = 1,
+    labelled_alone: bool = False,
+) -> Terms:
+    """The objective of one batch: loss and terms, one a split.
+
+    Args:
+        examples: those of each split one after the other, equally many.
+        supervise: as `caref.config.schema.Train` has it.
+        labelled_alone: compute logits where there are labels and nowhere else.
+    """
+    batch = collate(examples, backbone)
+    requested = {f"output_{need}": True for need in objective.needs}
+    labelled = batch.labelled if labelled_alone else None
+    with backbone.autocast(), heads.given(part.model, heads.at(labelled, batch.labels.shape)):
+        output = part.model(**batch.inputs, **requested, use_cache=False)
+    questions = None
+    if objective.asks:
+        questions = Asking(part.model, backbone, part.beside, examples, splits, part.parameters)
+    answer_labels = batch.answer_labels if supervise == "answer" else None
+    return objective(output, batch.labels, answer_labels, splits, labelled, questions)
+
+
 def clip(parameters: Sequence[torch.nn.Parameter], max_norm: float, splits: int) -> None:
     """Scale each split's gradients so that their common norm is at most `max_norm`.
 
@@ -166,6 +196,8 @@ def clip(parameters: Sequence[torch.nn.Parameter], max_norm: float, splits: int)
         splits: K.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        return
     norms = torch.stack([gradient.reshape(splits, -1).norm(dim=1) for gradient in gradients]).norm(dim=0)
     factors = (max_norm / (norms + 1e-6)).clamp(max=1)
     for gradient in gradients:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from caref.data.prompts import SEPARATOR, Text
+from caref.errors import UserError
 
 IGNORED = -100  # the label of a position that no loss looks at
 _PROMPT_END = "\n"  # between source and target, in a decoder-only model
@@ -24,6 +25,9 @@ class Encoded:
     prompt: tuple[int, ...]  # what the model is given before it writes
     target: tuple[int, ...]  # what it is to write, end-of-sequence token included
     answer_length: int  # how many of the target's first tokens are the answer
+    # For objectives that ask about words and choices only:
+    words: tuple[tuple[int, ...], ...] = ()  # positions of each rankable word's tokens in the prompt
+    choices: tuple[tuple[int, ...], ...] = ()  # the tokens that tell each choice from the others
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,21 @@ def collate(examples: Sequence[Encoded], backbone) -> Batch:
         {name: tensor.to(backbone.device) for name, tensor in tensors.items()} for tensors in (inputs, beside)
     )
     return Batch(inputs, **beside)
+
+
+def mask_token(tokenizer) -> int:
+    """What stands in the place of a masked word: the tokenizer's mask, T5's first sentinel, or the unknown token.
+
+    Raises:
+        UserError: it has none of them.
+    """
+    sentinel = tokenizer.convert_tokens_to_ids("<extra_id_0>")
+    for token in (tokenizer.mask_token_id, sentinel if sentinel != tokenizer.unk_token_id else None):
+        if token is not None:
+            return token
+    if tokenizer.unk_token_id is None:
+        raise UserError("evidence: the tokenizer has no token to mask a word by (mask, sentinel or unknown)")
+    return tokenizer.unk_token_id
 
 
 def shuffled(examples: Sequence[Encoded], batch_size: int, epochs: int, seed: int) -> Iterator[list[Encoded]]:

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from caref.data.batches import IGNORED, Encoded, collate
-from caref.evidence.choices import side_by_side, summed_log_p
+from caref.evidence.choices import side_by_side
 from caref.evidence.reading import Question, Reading, summed_by_word
+from caref.models.continuations import summed_log_p
 
 
 def by_word(

@@ -11,6 +11,7 @@ from caref.errors import UserError
 from caref.evaluation.parse import Parsed
 from caref.evidence.measures import calibration
 from caref.evidence.reading import PREDICTED, Question, Reading, question
+from caref.models.asking import Beside
 from caref.models.backbones import Backbone
 
 
@@ -58,6 +59,7 @@ def probe(
     batch_size: int,
     max_new_tokens: int,
     answers_only: bool = False,
+    beside: Beside | None = None,
 ) -> list[Evidence]:
     """Ask the models of K splits for evidence.
 
@@ -68,6 +70,7 @@ def probe(
         batch_size: questions of a split at a time.
         max_new_tokens: where a generation is cut.
         answers_only: the models learnt to explain nothing: what asks for explanations is then left out.
+        beside: the module that explains the models, where their objective trained one.
 
     Raises:
         UserError: nothing that is asked can be had of them, or of this model.
@@ -93,6 +96,7 @@ def probe(
         attributions=tuple(name for name in asked["attributions"] if name not in vain),
         dataset=dataset,
         max_new_tokens=max_new_tokens,
+        beside=beside,
     )
     scores: list[dict[str, float | None]] = [{} for _ in splits]
     for name in measures:

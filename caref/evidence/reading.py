@@ -4,18 +4,20 @@ Whatever is asked of the models is kept, so that several measures may ask for th
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 import numpy as np
 
-from caref.data.batches import Encoded, encode
+from caref.data.batches import Encoded, encode, mask_token
 from caref.data.examples import Example
 from caref.data.prompts import text
 from caref.evidence import choices
 from caref.evidence.choices import Asked
-from caref.evidence.words import Word, mask_token, without, words_of
+from caref.evidence.words import Word, without, words_of
+from caref.models.asking import Beside
 from caref.models.backbones import Backbone
+from caref.models.continuations import told_by
 
 PREDICTED, TRUE = "predicted", "true"  # which choice an attribution explains
 
@@ -56,9 +58,19 @@ def question(
 ) -> Question:
     """An example as a question to a backbone."""
     prompt = encode(text(dataset, example), backbone.tokenizer, backbone.encoder_decoder).prompt
-    told = tuple(choices.told_by(choice, backbone.tokenizer, answers_only) for choice in example.choices)
+    told = _told(example, backbone.tokenizer, answers_only)
     words = words_of(dataset, example, prompt, backbone.tokenizer)
     return Question(example, Asked(prompt, told), words, answer, explanation, seed)
+
+
+def askable(dataset: str, example: Example, encoded: Encoded, tokenizer, answers_only: bool = False) -> Encoded:
+    """An example in tokens with those of its rankable words and of its choices."""
+    words = (word.tokens for word in words_of(dataset, example, encoded.prompt, tokenizer))
+    return replace(encoded, words=tuple(filter(None, words)), choices=_told(example, tokenizer, answers_only))
+
+
+def _told(example: Example, tokenizer, answers_only: bool) -> tuple[tuple[int, ...], ...]:
+    return tuple(told_by(choice, tokenizer, answers_only) for choice in example.choices)
 
 
 @dataclass
@@ -73,6 +85,7 @@ class Reading:
         attributions: which ones measures are to look at.
         dataset: its name, for measures that ask of other texts.
         max_new_tokens: where a generation is cut, for measures that let the models write.
+        beside: the module that explains the models, where their objective trained one.
     """
 
     model: object
@@ -83,6 +96,7 @@ class Reading:
     attributions: Sequence[str] = ()
     dataset: str = ""
     max_new_tokens: int = 99
+    beside: Beside | None = None
 
     def __post_init__(self):
         if self.model is not None:

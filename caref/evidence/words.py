@@ -95,21 +95,6 @@ def _shared(one: Sequence[int], other: Sequence[int]) -> int:
     return next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
 
 
-def mask_token(tokenizer) -> int:
-    """What stands in the place of a masked word: the tokenizer's mask, T5's first sentinel, or the unknown token.
-
-    Raises:
-        UserError: it has none of them.
-    """
-    sentinel = tokenizer.convert_tokens_to_ids("<extra_id_0>")
-    for token in (tokenizer.mask_token_id, sentinel if sentinel != tokenizer.unk_token_id else None):
-        if token is not None:
-            return token
-    if tokenizer.unk_token_id is None:
-        raise UserError("evidence: the tokenizer has no token to mask a word by (mask, sentinel or unknown)")
-    return tokenizer.unk_token_id
-
-
 def without(
     prompt: Sequence[int], words: Sequence[Word], removed: Collection[int], mask: int | None = None
 ) -> tuple[int, ...]:

@@ -3,13 +3,17 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import torch
+
 from caref.config.schema import Model
 from caref.errors import UserError
 from caref.models import method, reach, shapes
+from caref.models.queries_and_keys import attention, sites
 from caref.models.trained import Counts, count
 
 if TYPE_CHECKING:
     from caref.config.schema import Peft
+    from caref.objectives.definition import Definition
 
 
 def left_out(model: Model, pefts: Mapping[str, "Peft"]) -> list[str]:
@@ -21,6 +25,24 @@ def left_out(model: Model, pefts: Mapping[str, "Peft"]) -> list[str]:
         if isinstance(chosen, method.Adapter) and (line := chosen.left_out(network)):
             lines.append(f"{choice}: {line}")
     return [line for line in lines if line]
+
+
+def beside(model: Model, objective: "Definition") -> list[str]:
+    """Lines that say how many weights the module has that an objective trains beside a model.
+
+    Raises:
+        UserError: the model has no attention that it could hear.
+    """
+    if not objective.asks:
+        return []
+    of_sites = sites(shapes.skeleton(model), objective.site)
+    with torch.device("meta"):
+        explainer = objective.explainer({site: attention(layers) for site, layers in of_sites.items()}, splits=1)
+    own = {name: weight[0].numel() for name, weight in explainer.learned.items()}
+    temperature = own.pop("log_temperature", None)
+    heard = " and ".join("self-attention" if site == "self" else f"{site} attention" for site in of_sites)
+    told = f"{objective.name}: {sum(own.values()):,} weights beside each variant, on {heard}"
+    return [told + (", and a temperature" if temperature else "")]
 
 
 def budgets(model: Model, pefts: Mapping[str, "Peft"]) -> dict[str, Counts | UserError]:

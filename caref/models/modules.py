@@ -51,7 +51,7 @@ def projections(
             raise UserError(f"{subject}: {_why_missing(model, letter)}")
         found += modules
     decoder = f"{decoder_name(model)}." if scope == "decoder" else ""
-    chosen = {name for name in found if name.startswith(decoder) and (scope == "decoder" or not _is_cross(name))}
+    chosen = {name for name in found if name.startswith(decoder) and (scope == "decoder" or not is_cross(name))}
     return [name for name, _ in model.named_modules() if name in chosen]
 
 
@@ -85,8 +85,16 @@ def experts(model: "PreTrainedModel") -> list[str]:
 
 def decoder_name(model: "PreTrainedModel") -> str:
     """Name of an encoder-decoder's decoder."""
-    decoder = model.get_decoder()
-    return next(name for name, module in model.named_modules() if module is decoder)
+    return _name_of(model, model.get_decoder())
+
+
+def encoder_name(model: "PreTrainedModel") -> str:
+    """Name of an encoder-decoder's encoder."""
+    return _name_of(model, model.get_encoder())
+
+
+def _name_of(model: "PreTrainedModel", part: "nn.Module") -> str:
+    return next(name for name, module in model.named_modules() if module is part)
 
 
 def task(model: "PreTrainedModel") -> str:
@@ -112,13 +120,19 @@ def _leaf(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _is_cross(name: str) -> bool:
+def is_cross(name: str) -> bool:
+    """Whether a module's name says that it lies in attention over an encoder's output."""
     return any(part in _CROSS for part in name.split("."))
+
+
+def is_fused(name: str) -> bool:
+    """Whether a module's name says that it projects queries, keys and values at once."""
+    return _leaf(name) in _FUSED
 
 
 def _why_missing(model: "PreTrainedModel", letter: str) -> str:
     family = model.config.model_type
-    fused = next((name for name, _ in _named_linears(model) if _leaf(name) in _FUSED), None)
+    fused = next((name for name, _ in _named_linears(model) if is_fused(name)), None)
     if fused and letter in "qkv":
         return f"{family} fuses q, k and v in one matrix ({fused}); {letter} cannot be trained apart from the others"
     return f"{family} has no {letter} projection under a name that is known here"

@@ -19,12 +19,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from caref.models.asking import Beside, beside
 from caref.models.backbones import Backbone
 from caref.models.method import build
 from caref.models.trained import Counts, TrainedPart, trained_part
 
 if TYPE_CHECKING:
     from caref.config.schema import Peft
+    from caref.objectives.objective import Objective
 
 _RANDOM_DEPTH = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
 
@@ -43,12 +45,15 @@ class PackedPart:
     Attributes:
         parameters: float32, (K, ...) each; where K = 1 without that dimension.
         names: of each, as the model of one split calls it.
+        beside: the module that the objective trains beside the model, (K, ...) each of its weights; None where it
+            trains none.
     """
 
     alone: TrainedPart
     parameters: list[nn.Parameter]
     names: list[str]
     twins: "_Twins"
+    beside: Beside | None = None
 
     @property
     def model(self) -> nn.Module:
@@ -56,8 +61,14 @@ class PackedPart:
 
     @property
     def counts(self) -> Counts:
-        """Of one split."""
-        return self.alone.counts
+        """Of one split, what is trained beside the model included."""
+        own, more = self.alone.counts, 0 if self.beside is None else self.beside.explainer.count
+        return Counts(own.trainable + more, own.total + more)
+
+    @property
+    def explaining(self) -> dict[str, nn.Parameter]:
+        """What is trained beside the model, by name."""
+        return {} if self.beside is None else self.beside.explainer.learned
 
     def after_step(self, step: int) -> None:
         self.alone.after_step(step)
@@ -72,28 +83,35 @@ class PackedPart:
             split: which, by its place in the pack.
         """
         if not self.twins.places:
-            return self.alone.save(folder)
-        with self.twins.taken_off(), torch.no_grad():
-            for own, stacked in zip(self.alone.parameters, self.parameters, strict=True):
-                own.copy_(stacked[split])
             self.alone.save(folder)
+        else:
+            with self.twins.taken_off(), torch.no_grad():
+                for own, stacked in zip(self.alone.parameters, self.parameters, strict=True):
+                    own.copy_(stacked[split])
+                self.alone.save(folder)
+        if self.beside is not None:
+            self.beside.save(folder, split)
 
 
 @contextmanager
-def packed_part(backbone: Backbone, peft: "Peft", seeds: Sequence[int], total_steps: int) -> Iterator[PackedPart]:
+def packed_part(
+    backbone: Backbone, peft: "Peft", seeds: Sequence[int], total_steps: int, objective: "Objective | None" = None
+) -> Iterator[PackedPart]:
     """Put the trained parts of several splits on a backbone at once; on leaving the backbone is as before.
 
     Args:
         seeds: one a split; each part starts as `trained_part` starts it from this seed.
         total_steps: optimiser steps of the run.
+        objective: where it trains a module beside the model, that is there too.
 
     Raises:
-        UserError: as `trained_part` does.
+        UserError: as `trained_part` and `beside` do.
 
     Example:
         >>> with packed_part(backbone, peft, seeds=(7004, 3639), total_steps=600) as part:    # doctest: +SKIP
         ...     logits = part.model(**batch_of_both).logits
     """
+    module = beside(backbone, peft, objective, len(seeds))
     starts = []
     for seed in seeds[:-1]:
         with trained_part(backbone, peft, seed, total_steps) as part:
@@ -102,7 +120,7 @@ def packed_part(backbone: Backbone, peft: "Peft", seeds: Sequence[int], total_st
         called = {id(parameter): name for name, parameter in alone.model.named_parameters()}
         names = [called[id(parameter)] for parameter in alone.parameters]
         if not starts:
-            yield PackedPart(alone, alone.parameters, names, _Twins([]))
+            yield PackedPart(alone, alone.parameters, names, _Twins([]), module)
             return
         starts.append([parameter.detach() for parameter in alone.parameters])
         stacked = [nn.Parameter(torch.stack(copies)) for copies in zip(*starts, strict=True)]
@@ -111,7 +129,7 @@ def packed_part(backbone: Backbone, peft: "Peft", seeds: Sequence[int], total_st
         twins.put_on()
         try:
             with batch.counted(backbone.model):
-                yield PackedPart(alone, stacked, names, twins)
+                yield PackedPart(alone, stacked, names, twins, module)
         finally:
             twins.take_off()
 

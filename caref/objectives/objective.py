@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from caref.config.kinds import kinds, made
 from caref.config.schema import Reg
 from caref.objectives import terms as known
-from caref.objectives.definition import Definition, Predicted
+from caref.objectives.definition import Asking, Definition, Predicted
 from caref.objectives.per_token import class_indices
 from caref.objectives.reduction import Terms, reduce
 from caref.objectives.terms.sced import Sced
@@ -33,6 +33,11 @@ class Objective:
         """Whether logits are needed only where there are labels."""
         return self.definition.by_position and not self.needs
 
+    @property
+    def asks(self) -> bool:
+        """Whether it is to be given the batch's questions, and a module is to be trained beside the model."""
+        return self.definition.asks
+
     def __call__(
         self,
         output: Any,
@@ -40,6 +45,7 @@ class Objective:
         answer_labels: Tensor | None = None,
         groups: int | None = None,
         labelled: Tensor | None = None,
+        questions: Asking | None = None,
     ) -> Terms:
         """The loss of one batch and its named terms.
 
@@ -51,10 +57,11 @@ class Objective:
             groups: splits packed side by side in the batch; loss and terms are then (groups,), one a split.
             labelled: (N,) places of labels.flatten() that are not ignored: `output.logits`, (..., V), is of these
                 alone, in their order. For a definition `by_position` only.
+            questions: the batch as questions to the model, for a definition that `asks`.
 
         Raises:
-            ValueError: no target token in the batch or in one of its groups; shapes that do not fit; a label
-                outside the vocabulary.
+            ValueError: the definition asks and is given no questions; no target token in the batch or in one of its
+                groups; shapes that do not fit; a label outside the vocabulary.
         """
         labels = class_indices(labels)
         if labelled is None:
@@ -67,6 +74,10 @@ class Objective:
                     Predicted(at, labels.flatten()[labelled], self.ignore_index)
                 ).items()
             }
+        if self.asks:
+            if questions is None:
+                raise ValueError("this objective asks the model more than its logits say, and is given nothing else")
+            terms = {**terms, **self.definition.asked(questions)}
         return reduce(terms, labels, answer_labels, ignore_index=self.ignore_index, groups=groups)
 
 

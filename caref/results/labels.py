@@ -68,6 +68,11 @@ def _reg_label(reg: Mapping) -> str:
             return f"entmax α={reg['alpha']:g}"
         case "label_smoothing":
             return f"label smoothing {reg['smoothing']:g}"
+        case "ivra" | "smat" as term:
+            own = {"ivra": "IvRA", "smat": "SMaT"}[term]
+            told = f"{own} {'+'.join(reg['criteria'])} {reg['norm']}" + ("" if reg["scope"] == "module" else " joint")
+            sced = {**reg, "term": "sced"}
+            return f"{told}, {_reg_label(sced)}" if reg["lambda_sced"] or reg["lambda_kl"] else told
         case term:
             weights = " ".join(f"λ={value:g}" for key, value in reg.items() if key.startswith("lambda"))
             return f"{term.replace('_', ' ')} {weights}".strip()

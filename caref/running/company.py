@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from caref.data.batches import Encoded, collate
+from caref.data.batches import Encoded
 from caref.kernels.dropout import own_masks
 from caref.models.backbones import Backbone
 from caref.models.packed import packed_part
 from caref.objectives.objective import Objective
+from caref.training import terms_of
 
 if TYPE_CHECKING:
     from caref.config.schema import Peft
@@ -35,6 +36,8 @@ def why_alone(
         examples: of one split.
         seed: the split's.
     """
+    if (reason := objective.definition.why_alone()) is not None:
+        return reason
     by_length = sorted(examples, key=lambda example: len(example.prompt) + len(example.target))
     batches, seeds = [by_length[:_ROWS], by_length[-_ROWS:]], [seed, seed + 1]
     try:
@@ -67,18 +70,17 @@ def _gradients(
         stream: the seed of what is drawn beside dropout and starting points; by default the first split's.
     """
     cuda = [backbone.device] if backbone.device.type == "cuda" else []
-    requested = {f"output_{need}": True for need in objective.needs}
-    with torch.random.fork_rng(devices=cuda), packed_part(backbone, peft, seeds, total_steps=100) as part:
+    together = packed_part(backbone, peft, seeds, total_steps=100, objective=objective)
+    with torch.random.fork_rng(devices=cuda), together as part:
         torch.manual_seed(seeds[0] if stream is None else stream)
         part.model.train()
         with own_masks(seeds, backbone.device):
-            batch = collate([example for own in batches for example in own], backbone)
-            with backbone.autocast():
-                output = part.model(**batch.inputs, **requested, use_cache=False)
-            objective(output, batch.labels, groups=len(batches)).loss.sum().backward()
+            examples = [example for own in batches for example in own]
+            terms_of(part, backbone, objective, examples, splits=len(batches)).loss.sum().backward()
+        trained = {**dict(zip(part.names, part.parameters, strict=True)), **part.explaining}
         return {
             name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            for name, parameter in zip(part.names, part.parameters, strict=True)
+            for name, parameter in trained.items()
         }
 
 

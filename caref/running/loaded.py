@@ -73,12 +73,16 @@ class Loaded:
     def tokens(self, examples: Sequence[Example]) -> list:
         """The examples in tokens, each tokenised once however many splits draw it."""
         from caref.data.batches import encode
+        from caref.evidence.reading import askable
 
         tokens = []
         for example in examples:
             if id(example) not in self._encoded:  # of one that is kept beside its tokens, and so has its id for good
                 written = text(self.job.dataset.name, example, self.answers_only)
                 encoded = encode(written, self.backbone.tokenizer, self.backbone.encoder_decoder)
+                if self.objective.asks:
+                    named = self.job.dataset.name
+                    encoded = askable(named, example, encoded, self.backbone.tokenizer, self.answers_only)
                 self._encoded[id(example)] = example, encoded
             tokens.append(self._encoded[id(example)][1])
         return tokens

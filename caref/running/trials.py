@@ -34,17 +34,17 @@ def set_up(bench: Workbench, saves: int = 0) -> None:
     from transformers.utils import logging
 
     from caref import training
-    from caref.models.trained import trained_part
+    from caref.models.packed import packed_part
     from caref.running import lengths
 
     logging.disable_progress_bar()  # a job's own lines say how far it is
     disable_progress_bars()
     _ = bench.objective, None if bench.answers_only else bench.scorer
     total = training.steps(bench.job.dataset.train_size, bench.job.train.batch_size, bench.job.train.epochs)
-    with trained_part(bench.backbone, bench.job.peft, seed=0, total_steps=total) as part:
+    with packed_part(bench.backbone, bench.job.peft, [0], total, bench.objective) as part:
         saving.check_room(bench.saved, saves, part.counts.trainable)
         if bench.job.peft.method == "prefix":
-            lengths.check_prefix(part, bench.backbone, f"peft ({bench.job.peft.name})")
+            lengths.check_prefix(part.alone, bench.backbone, f"peft ({bench.job.peft.name})")
 
 
 def left_out(bench: Workbench) -> list[str]:
@@ -79,7 +79,7 @@ def check_lengths(bench: Workbench, splits: Sequence[Split]) -> None:
 def _choices(bench: Workbench, splits: Sequence[Split], asked: Sequence) -> list:
     """The prompt and the longest choice of each evaluated example, where evidence asks how probable they are."""
     from caref.data.batches import Encoded
-    from caref.evidence.choices import told_by
+    from caref.models.continuations import told_by
 
     if not bench.job.evidence.measures:
         return []
@@ -101,9 +101,9 @@ def try_evidence(bench: Workbench, split: Split) -> None:
 
     if bench.job.evidence.measures:
         few = replace(split, evaluation=split.evaluation[:1])
-        with packed_part(bench.backbone, bench.job.peft, [split.seed], total_steps=100) as part:
+        with packed_part(bench.backbone, bench.job.peft, [split.seed], 100, bench.objective) as part:
             written = split.evaluation[0].answer + ("" if bench.answers_only else SEPARATOR + "it is")
-            bench.evidence(part.model, [few], [[written]])
+            bench.evidence(part, [few], [[written]])
 
 
 def rehearse(bench: Workbench, split: Split) -> None:
@@ -116,7 +116,7 @@ def rehearse(bench: Workbench, split: Split) -> None:
     train = sorted(bench.tokens(split.train), key=lambda example: -len(example.prompt) - len(example.target))
     evaluation = sorted(bench.tokens(split.evaluation), key=lambda example: -len(example.prompt))
     settings = OmegaConf.merge(job.train, {"epochs": 1})
-    with packed_part(bench.backbone, job.peft, [split.seed], total_steps=1) as part:
+    with packed_part(bench.backbone, job.peft, [split.seed], 1, bench.objective) as part:
         training.fit(part, bench.backbone, bench.objective, [train[: job.train.batch_size]], settings, [split.seed])
         few = min(_WRITTEN, job.evaluation.max_new_tokens)
         longest = evaluation[: job.evaluation.batch_size]

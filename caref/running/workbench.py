@@ -101,11 +101,11 @@ class Workbench(Loaded):
             if epoch in job.evidence.epochs and epoch < job.train.epochs:  # at the end it is asked anyway
                 began = time.monotonic()
                 progress.begin(f"split {named} evidence, epoch {epoch}", 1)
-                by_epoch[epoch] = _had(splits, lambda: self._evidence_amid(part.model, splits, evaluation))
+                by_epoch[epoch] = _had(splits, lambda: self._evidence_amid(part, splits, evaluation))
                 progress.begin(f"split {named} train", total, done=len(history))
                 looked += time.monotonic() - began
 
-        with packed_part(backbone, job.peft, seeds, total) as part:
+        with packed_part(backbone, job.peft, seeds, total, self.objective) as part:
             if job.train.save:  # others fill the disk meanwhile
                 saving.check_room(self.saved, len(splits), part.counts.trainable)
             began = time.monotonic()
@@ -134,7 +134,7 @@ class Workbench(Loaded):
             evidence = [None] * len(splits)
             if job.evidence.measures and not any(isinstance(one, SplitFailed) for one in terms):
                 progress.begin(f"split {named} evidence", 1)
-                evidence = _had(splits, lambda: self.evidence(part.model, splits, generations))
+                evidence = _had(splits, lambda: self.evidence(part, splits, generations))
                 evidence = self._with_epochs(by_epoch, evidence)
             counts = {
                 "train": len(train[0]),
@@ -163,7 +163,7 @@ class Workbench(Loaded):
         ]
 
     def evidence(
-        self, model, splits: Sequence[Split], generations: Sequence[Mapping[int, str]], began: float | None = None
+        self, part, splits: Sequence[Split], generations: Sequence[Mapping[int, str]], began: float | None = None
     ) -> "list[Evidence]":
         """Of each split, with what it took and on what.
 
@@ -181,13 +181,13 @@ class Workbench(Loaded):
             for split, texts in zip(splits, generations, strict=True)
         ]
         found = probe(
-            *(model, self.backbone, self.job.dataset.name, splits, parsed, asked),
-            *(batch_size, self.job.evaluation.max_new_tokens, self.answers_only),
+            *(part.model, self.backbone, self.job.dataset.name, splits, parsed, asked),
+            *(batch_size, self.job.evaluation.max_new_tokens, self.answers_only, part.beside),
         )
         seconds = {"evidence": (time.monotonic() - began) / len(splits)}
         return [replace(one, run=self._provenance(seconds, len(splits))) for one in found]
 
-    def _evidence_amid(self, model, splits: Sequence[Split], evaluation: Sequence[Sequence]) -> "list[Evidence]":
+    def _evidence_amid(self, part, splits: Sequence[Split], evaluation: Sequence[Sequence]) -> "list[Evidence]":
         """Of each split, amid its training: its model writes for the examples that are looked at."""
         from caref.evaluation.generate import side_by_side
         from caref.evidence.probe import chosen
@@ -196,9 +196,9 @@ class Workbench(Loaded):
         places = [chosen(split, self.job.evidence.examples) for split in splits]
         prompts = [[own[place] for place in few] for own, few in zip(evaluation, places, strict=True)]
         wanted = self.job.evaluation
-        texts = side_by_side(model, self.backbone, prompts, wanted.batch_size, wanted.max_new_tokens)
+        texts = side_by_side(part.model, self.backbone, prompts, wanted.batch_size, wanted.max_new_tokens)
         written = [dict(zip(*pair, strict=True)) for pair in zip(places, texts, strict=True)]
-        return self.evidence(model, splits, written, began)
+        return self.evidence(part, splits, written, began)
 
     def _with_epochs(
         self, by_epoch: "Mapping[int, Sequence[Evidence | SplitFailed]]", final: "Sequence[Evidence | SplitFailed]"

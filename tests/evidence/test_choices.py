@@ -5,7 +5,8 @@ import torch
 
 from caref.data.batches import encode
 from caref.data.prompts import text
-from caref.evidence.choices import Asked, log_probabilities, side_by_side, told_by
+from caref.evidence.choices import Asked, log_probabilities, side_by_side
+from caref.models.continuations import told_by
 from caref.models.packed import packed_part
 
 SEEDS = (7004, 3639, 6290)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from caref.data.batches import encode
+from caref.data.batches import encode, mask_token
 from caref.data.examples import Example, Span
 from caref.data.prompts import text
 from caref.errors import UserError
-from caref.evidence.words import mask_token, token_spans, without, words_of
+from caref.evidence.words import token_spans, without, words_of
 
 PAIR = Example(
     "1",

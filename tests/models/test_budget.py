@@ -49,6 +49,21 @@ def test_other_models(model, total, aq):
     assert (counts.trainable, counts.total) == (aq, total)
 
 
+@pytest.mark.parametrize(
+    ("model", "reg", "told"),
+    [
+        ("flan_t5_large", "ivra", "IvRA: 49,560 weights beside each variant, on cross attention, and a temperature"),
+        ("smollm2_135m", "ivra", "IvRA: 23,340 weights beside each variant, on self-attention, and a temperature"),
+        ("smollm2_135m", "smat", "SMaT: 270 weights beside each variant, on self-attention"),
+        ("tiny_t5", "sced", None),
+    ],
+)
+def test_the_module_that_a_regulariser_trains_beside_the_model_is_counted(model, reg, told, capsys):
+    budget.main([model, "--peft", "aq", "--reg", reg])
+    lines = capsys.readouterr().out.splitlines()
+    assert told in lines if told else not any("beside" in line for line in lines)
+
+
 def test_what_a_model_lacks_is_refused_by_name():
     found = counted("gpt2", "base", "dec", "aqkv", "laq", "aq", "lora_r4")
     assert found["base"].trainable == 124_439_808

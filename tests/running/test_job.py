@@ -23,7 +23,7 @@ SMALL = (
 )
 MODELS = ("tiny_t5", "tiny_llama", "tiny_bart")
 EVERYWHERE = ("base", "aqkv", "laq", "aq", "lora_r4", "lora_r128", "adalora", "ia3", "dora")
-REGS = ("none", "sced", "kl", "entropy", "label_smoothing", "entmax")
+REGS = ("none", "sced", "kl", "entropy", "label_smoothing", "entmax", "ivra", "smat")
 
 
 @pytest.fixture

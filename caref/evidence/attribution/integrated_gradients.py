@@ -9,8 +9,8 @@ next to zero.
 import numpy as np
 import torch
 
+from caref.data.batches import mask_token
 from caref.evidence.gradients import Batch, by_word_of
-from caref.evidence.words import mask_token
 
 STEPS = 50
 

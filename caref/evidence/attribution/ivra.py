@@ -1,0 +1,34 @@
+"""The explanation of the module that `reg=ivra` or `reg=smat` trained beside the model: its distribution over words."""
+
+import torch
+
+from caref.data.batches import Encoded
+from caref.errors import UserError
+from caref.evidence.choices import side_by_side
+from caref.models.asking import Asking
+
+
+def attribute(reading, labels):
+    """Word scores by split and question, at least 0, 1 in all; see `Reading.word_scores`.
+
+    Raises:
+        UserError: no such module was trained.
+    """
+    if reading.beside is None:
+        raise UserError(
+            "evidence.attributions=ivra: reads the module that reg=ivra or reg=smat trains; choose one, or leave it out"
+        )
+    found = [[None] * len(questions) for questions in reading.splits]
+    for rows in side_by_side(reading.splits, reading.batch_size, length=lambda one: len(one.asked.prompt)):
+        questions = [reading.splits[split][place] for split, place in rows]
+        choice = torch.tensor([labels[split][place] for split, place in rows], device=reading.backbone.device)
+        examples = [
+            Encoded(one.asked.prompt, (), 0, tuple(word.tokens for word in one.words), one.asked.continuations)
+            for one in questions
+        ]
+        asking = Asking(reading.model, reading.backbone, reading.beside, examples, len(reading.splits))
+        with torch.no_grad():
+            words = asking.by_word(asking.explained(asking.read(), choice)).double().cpu().numpy()
+        for (split, place), question, own in zip(rows, questions, words, strict=True):
+            found[split][place] = own[: len(question.words)]
+    return found

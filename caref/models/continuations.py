@@ -1,0 +1,131 @@
+"""How probable a model holds what may follow a prompt, each prompt read once for all that may follow it.
+
+Differentiable, by weights and by the prompt's embeddings.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from caref.data.batches import IGNORED, Encoded, attended, collate, pad
+from caref.data.prompts import SEPARATOR
+from caref.models.backbones import Backbone
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was read.
+
+    log_p: (pairs,), in nats.
+    prompts: the output of whatever read the prompts, (pairs / width, ...): encoder or decoder-only model.
+    """
+
+    log_p: Tensor
+    prompts: Mapping
+
+
+def told_by(choice: str, tokenizer, answers_only: bool = False) -> tuple[int, ...]:
+    """The tokens that tell a choice from all others, also from those that it begins: its own and what comes after it.
+
+    Args:
+        answers_only: whether the text ends there, or the separator comes.
+    """
+    if answers_only:
+        return (*tokenizer(choice, add_special_tokens=False).input_ids, tokenizer.eos_token_id)
+    return tuple(tokenizer(choice + SEPARATOR.rstrip(), add_special_tokens=False).input_ids)
+
+
+def summed_log_p(logits: Tensor, labels: Tensor) -> Tensor:
+    """(B,) sums over positions of log p(label), in float32, or in what is more precise still.
+
+    Args:
+        logits: (B, T, V), aligned with the labels.
+        labels: (B, T) int64, IGNORED where nothing is asked.
+    """
+    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    chosen = precise.log_softmax(-1).gather(-1, labels.clamp_min(0).unsqueeze(-1)).squeeze(-1)
+    return chosen.masked_fill(labels == IGNORED, 0.0).sum(-1)
+
+
+def after_encoder(
+    model, backbone: Backbone, pairs: Sequence[Encoded], width: int, embeddings: Tensor | None = None, **options
+) -> Read:
+    """An encoder-decoder's, whose encoder reads every prompt once.
+
+    Args:
+        pairs: prompt and continuation, `width` continuations of a prompt after one another.
+        embeddings: (prompts, T, D), padded on the right: read in the place of the prompts' own.
+        options: of the encoder's call.
+    """
+    from transformers.modeling_outputs import BaseModelOutput
+
+    batch = collate(pairs, backbone)
+    once = {name: batch.inputs[name][::width] for name in ("input_ids", "attention_mask")}
+    encoded = model.get_encoder()(**_embedded(once, embeddings), **options)
+    hidden = encoded.last_hidden_state.repeat_interleave(width, dim=0)
+    output = model(**batch.inputs, encoder_outputs=BaseModelOutput(hidden), use_cache=False)
+    return Read(summed_log_p(output.logits, batch.labels), encoded)
+
+
+def after_shared_prompts(
+    model, backbone: Backbone, pairs: Sequence[Encoded], width: int, embeddings: Tensor | None = None, **options
+) -> Read:
+    """A decoder-only model's, which reads every prompt once: its keys and values serve all that follows.
+
+    Args:
+        pairs, options: as `after_encoder`'s.
+        embeddings: (prompts, T, D), padded on the left.
+    """
+    pad_token = backbone.tokenizer.pad_token_id
+    inputs = attended([pair.prompt for pair in pairs[::width]], pad_token, left=True)
+    before = inputs["attention_mask"]
+    read = attended([pair.target[:-1] for pair in pairs], pad_token)
+    after = torch.cat([before.repeat_interleave(width, dim=0), read["attention_mask"]], dim=1)
+    placed, last = [{}, {}], {}
+    takes = inspect.signature(backbone.model.forward).parameters
+    if "logits_to_keep" in takes:
+        last["logits_to_keep"] = 1
+    if "position_ids" in takes:
+        places = [(mask.cumsum(-1) - 1).clamp_min(0) for mask in (before, after)]
+        placed = [{"position_ids": places[0]}, {"position_ids": places[1][:, before.shape[1] :]}]
+    first_read = _embedded(_on(backbone, inputs | placed[0]), embeddings)
+    first = model(**first_read, **last, **options, use_cache=True)
+    cache = first.past_key_values
+    cache.batch_repeat_interleave(width)
+    read["attention_mask"] = after
+    then = model(**_on(backbone, read | placed[1]), past_key_values=cache, use_cache=True)
+    logits = torch.cat([first.logits[:, -1:].repeat_interleave(width, dim=0), then.logits], dim=1)
+    return Read(summed_log_p(logits, pad([pair.target for pair in pairs], IGNORED).to(logits.device)), first)
+
+
+def after_whole_prompts(model, backbone: Backbone, pairs: Sequence[Encoded], width: int) -> Read:
+    """Of a model that cannot share: every continuation after its own copy of the prompt, as in training."""
+    batch = collate(pairs, backbone)
+    output = model(**batch.inputs, use_cache=False)
+    return Read(summed_log_p(output.logits, batch.labels), output)
+
+
+def shares_prompts(model, backbone: Backbone, splits: int) -> bool:
+    """Whether a decoder-only model keeps a prompt as keys and values by layer, which can be repeated."""
+    from transformers import DynamicCache
+
+    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
+        return False  # its prefix already lies in the cache
+    shortest = torch.full((splits, 1), backbone.tokenizer.pad_token_id, device=backbone.device)
+    with backbone.autocast():
+        output = model(input_ids=shortest, use_cache=True)
+    return isinstance(getattr(output, "past_key_values", None), DynamicCache)
+
+
+def _embedded(inputs: dict[str, Tensor], embeddings: Tensor | None) -> dict[str, Tensor]:
+    """The inputs with these embeddings in the place of tokens, where there are any."""
+    if embeddings is None:
+        return inputs
+    return {name: tensor for name, tensor in inputs.items() if name != "input_ids"} | {"inputs_embeds": embeddings}
+
+
+def _on(backbone: Backbone, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.to(backbone.device) for name, tensor in tensors.items()}

@@ -1,0 +1,17 @@
+"""SMaT (Fernandes et al. 2022): attention mixed by one weight a head, over all layers; what IvRA refines."""
+
+from dataclasses import dataclass
+
+from caref.objectives.explained import Explained
+
+
+@dataclass
+class Smat(Explained):
+    """The task's loss + lambda_criteria * each criterion of r, `explainers.HeadMixture`'s."""
+
+    term: str = "smat"
+
+    def explainer(self, sites, splits: int):
+        from caref.objectives.explainers import HeadMixture
+
+        return HeadMixture(sites, splits, self.norm)

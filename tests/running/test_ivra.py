@@ -1,0 +1,120 @@
+"""Attention trained to explain, as a job: beside the model it leaves the model alone; saved, counted, packed, read."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from caref.errors import UserError
+from caref.results import evidence, store
+from caref.running import jobs
+
+SMALL = (
+    *("model=tiny_t5", "source=demo", "dataset=comve", "dataset.sampling=balanced", "dataset.eval_size=6"),
+    *("dataset.train_size=8", "train.epochs=3", "train.lr=1e-2", "train.precision=fp32", "evaluation.max_new_tokens=6"),
+    "train.save=true",
+)
+ALL = ("reg=ivra", "reg.criteria=[comp,suff,cons]")
+READ = ("evidence=full", "evidence.attributions=[ivra,random]", "evidence.measures=[erasure]")
+
+
+@pytest.fixture
+def run(composed, tmp_path):
+    """A function: run a small job of these overrides; its records and its cell's folder."""
+
+    def run_job(*overrides: str, results: str = "results"):
+        job = composed(*SMALL, f"results_dir={tmp_path / results}", *overrides)
+        records = jobs.run(job)
+        return records, jobs.plan(job)
+
+    return run_job
+
+
+def trained(planned, split: int = 0) -> dict[str, torch.Tensor]:
+    return load_file(planned.cell / "trained" / f"{split:03d}" / "trained.safetensors")
+
+
+def explaining(planned, split: int = 0) -> dict[str, torch.Tensor]:
+    return load_file(planned.cell / "trained" / f"{split:03d}" / "explainer.safetensors")
+
+
+def test_beside_the_model_the_model_is_what_it_is_without_bit_for_bit(run):
+    same = ("splits=0", "model.dropout=0.2", "reg.alpha=1.5", "reg.lambda_sced=0.2", "reg.lambda_kl=0.3")
+    (_, plain), (_, beside) = run("reg=sced", *same), run(*ALL, *same)
+    assert trained(plain).keys() == trained(beside).keys()
+    assert all(torch.equal(weight, trained(beside)[name]) for name, weight in trained(plain).items())
+    assert store.read_predictions(plain.cell, 0) == store.read_predictions(beside.cell, 0)
+    _, joint = run(*ALL, *same, "reg.scope=joint")
+    assert not all(torch.equal(weight, trained(joint)[name]) for name, weight in trained(plain).items())
+
+
+def test_its_weights_move_are_counted_kept_and_reset_between_splits(run):
+    records, planned = run("splits=0:2", *ALL, "pack=1")
+    _, second = run("splits=1", *ALL, results="second")
+    weights = explaining(planned, 1)
+    assert {name: tuple(weight.shape) for name, weight in weights.items()} == {
+        "cross_queries": (2, 4, 8),
+        "cross_keys": (2, 4, 8),
+        "cross_heads": (2, 4),
+        "cross_layers": (2,),
+        "log_temperature": (),
+    }
+    assert all((weight != 1).any() for weight in weights.values())
+    assert all(torch.equal(weight, explaining(second, 1)[name]) for name, weight in weights.items())
+    assert not torch.equal(weights["cross_keys"], explaining(planned, 0)["cross_keys"])
+    assert records[0]["counts"]["trainable"] == 4096 + 138 + 1
+    assert {"ce", "comp", "suff", "cons"} <= records[0]["training"].keys()
+
+
+@pytest.mark.parametrize(("model", "reg"), [("tiny_llama", "ivra"), ("tiny_t5", "smat")])
+def test_packed_splits_are_what_each_is_alone_their_evidence_too(model, reg, run, capsys):
+    asked = (f"model={model}", f"reg={reg}", "reg.criteria=[comp,suff,cons]", "splits=0:2", *READ)
+    (alone, of_alone), (packed, of_packed) = (run(*asked, f"pack={size}", results=str(size)) for size in (1, 2))
+    assert "one by one" not in capsys.readouterr().err
+    for split in range(2):
+        for name, weight in explaining(of_alone, split).items():
+            torch.testing.assert_close(weight, explaining(of_packed, split)[name], rtol=1e-3, atol=1e-4, msg=name)
+        for name, value in alone[split]["training"].items():
+            assert packed[split]["training"][name] == pytest.approx(value, rel=1e-2, abs=1e-4), name
+        own, other = (
+            evidence.read_rows(evidence.folder_of(of.cell, of.values["evidence"]), split)
+            for of in (of_alone, of_packed)
+        )
+        for row, same in zip(own, other, strict=True):
+            assert sum(row["scores"]["ivra"]) == pytest.approx(1, abs=1e-3) and min(row["scores"]["ivra"]) >= 0
+            assert same["scores"]["ivra"] == pytest.approx(row["scores"]["ivra"], rel=1e-2, abs=1e-4)
+
+
+def test_where_no_such_module_is_trained_the_attribution_is_refused_before_any_split(run, tmp_path):
+    with pytest.raises(UserError, match="reads the module that reg=ivra or reg=smat trains"):
+        run("splits=0", "reg=none", *READ)
+    assert not list(tmp_path.glob("results/*/splits/*.json"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (("reg.criteria=[comp,sims]",), r"reg.criteria=\['comp', 'sims'\]: must be some of sim, comp, suff, cons"),
+        (("reg.criteria=[]",), "must be some of sim, comp, suff, cons"),
+        (("reg.criteria=[sim]", "reg.reading=joint"), "reg.reading=joint: has no scores that a student could learn"),
+        (("reg.student_lr=0",), "reg.student_lr=0.0: must be above 0"),
+        (("reg.choosing=hard",), "reg.choosing=hard: passes the module no gradient"),
+        (("reg.norm=entmax",), "reg.norm=entmax: must be one of softmax, sparsemax"),
+        (("reg.selection=token",), "reg.selection=token: must be one of feature, head, layer, all"),
+        (("reg.temperature=0",), "reg.temperature=0.0: must be above 0"),
+        (("reg.slope=0",), "reg.slope=0.0: must be above 0"),
+        (("reg.comp_margin=-1",), "reg.comp_margin=-1.0: must be at least 0"),
+        (("reg.site=self",), "reg.site=self: t5 has no such attention"),
+        (("peft=prefix",), "choose another peft"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(overrides, told, run, tmp_path):
+    with pytest.raises(UserError, match=told):
+        run("splits=0", "reg=ivra", *overrides)
+    assert not list(tmp_path.glob("results/*/splits/*.json"))
+
+
+def test_students_learn_one_by_one_which_is_said_and_they_move_the_module(run, capsys):
+    records, planned = run("splits=0:2", "reg=ivra", "reg.criteria=[sim,comp]", "pack=2")
+    assert "splits run one by one: reg.criteria=sim: each has a student of its own" in capsys.readouterr().err
+    assert records[0]["training"]["sim"] > 0
+    assert all((weight != 1).any() for weight in explaining(planned).values())
