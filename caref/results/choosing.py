@@ -9,6 +9,7 @@ the figure is the mean over the halvings. Over new splits the figure is unbiased
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from caref.results.every_cell import Line
 from caref.results.grid import Grid
@@ -94,25 +95,18 @@ def choices(lines: Sequence[Line], metric: str, repeats: int = REPEATS, seed: in
         seed: of the halvings: the same gives the same figures.
     """
     plain = {rest(line): line for line in lines if is_without(line) and not line.refused}
-    return [
-        choose(grid, plain.get(rest(grid[0])), metric, repeats, seed)
-        for grid in grids_of(lines)
-        if len(grid) > 1 and len(common(grid, metric)) >= LEAST_SPLITS
+    chosen = [
+        _chosen(grid, plain.get(rest(grid[0])), metric, repeats, seed) for grid in grids_of(lines) if len(grid) > 1
     ]
-
-
-def common(grid: Iterable[Line], metric: str) -> list[int]:
-    """The splits in which every cell has the score, ascending."""
-    held = [scores(line.cell.records, metric).keys() for line in grid]
-    return sorted(set.intersection(*map(set, held)))
+    return [one for one in chosen if one]
 
 
 def remarks(lines: Iterable[Line], metric: str) -> list[str]:
     """What is not chosen from, or on fewer splits than cells have, and why; a line each."""
     told, alone = [], 0
     for grid in grids_of(lines):
-        splits = common(grid, metric)
-        counts = [len(scores(line.cell.records, metric)) for line in grid]
+        held = [scores(line.cell.records, metric).keys() for line in grid]
+        splits, counts = set.intersection(*map(set, held)), list(map(len, held))
         least = grid[counts.index(min(counts))]
         limit = f"{called(grid[0])}: {len(grid)} cells have {len(splits)} of up to {max(counts)} splits in common"
         if len(grid) == 1:
@@ -126,12 +120,14 @@ def remarks(lines: Iterable[Line], metric: str) -> list[str]:
     return told
 
 
-def choose(grid: Sequence[Line], without: Line | None, metric: str, repeats: int, seed: int) -> Choice:
-    """Choose among two cells or more over their common splits, LEAST_SPLITS or more; see the module's first lines."""
+def _chosen(grid: Sequence[Line], without: Line | None, metric: str, repeats: int, seed: int) -> Choice | None:
+    """The choice among two cells or more over their common splits; None of fewer than LEAST_SPLITS."""
     import numpy as np
 
-    splits = common(grid, metric)
     table = [scores(line.cell.records, metric) for line in grid]
+    splits = sorted(set.intersection(*map(set, table)))
+    if len(splits) < LEAST_SPLITS:
+        return None
     scored = np.array([[own[split] for own in table] for split in splits])
     up = bool(MEASURES[metric].up)
     held_out, shares = halved(scored, up, repeats, seed)
@@ -165,9 +161,7 @@ def halved(scored, up: bool, repeats: int, seed: int):
     import numpy as np
 
     splits, cells = scored.shape
-    order = np.random.default_rng(seed).permuted(np.tile(np.arange(splits), (repeats, 1)), axis=1)
-    first = np.zeros((repeats, splits), dtype=bool)
-    np.put_along_axis(first, order[:, : splits // 2], True, axis=1)
+    first = _first_halves(splits, repeats, seed)
     held_out, shares = np.zeros((repeats, splits)), np.zeros(cells)
     for half in (first, ~first):
         means = (half @ scored / half.sum(axis=1, keepdims=True)).round(_ROUNDING)
@@ -176,6 +170,17 @@ def halved(scored, up: bool, repeats: int, seed: int):
         held_out += np.where(half, 0.0, weights @ scored.T)
         shares += weights.sum(axis=0) / (2 * repeats)
     return held_out, shares
+
+
+@cache
+def _first_halves(splits: int, repeats: int, seed: int):
+    """(repeats, splits) bool: half of the splits, drawn at random each time."""
+    import numpy as np
+
+    order = np.random.default_rng(seed).permuted(np.tile(np.arange(splits), (repeats, 1)), axis=1)
+    half = np.zeros((repeats, splits), dtype=bool)
+    np.put_along_axis(half, order[:, : splits // 2], True, axis=1)
+    return half
 
 
 def _apart(grid: Sequence[Line]) -> list[list[str]]:

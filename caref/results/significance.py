@@ -8,7 +8,6 @@ share against, from -1 to 1. Holm's step-down rule (1979) holds the chance of an
 """
 
 import math
-import statistics
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -66,7 +65,8 @@ def paired(left: Mapping[int, float], right: Mapping[int, float], bounds: bool =
     differences = [round(left[split] - right[split], _ROUNDING) for split in splits]
     mean = math.fsum(differences) / len(differences) if differences else None
     equal = differences.count(0.0)
-    std = statistics.stdev(differences) if len(differences) > 1 else None
+    spread = math.fsum((one - mean) ** 2 for one in differences)
+    std = math.sqrt(spread / (len(differences) - 1)) if len(differences) > 1 else None
     if len(differences) < LEAST_SPLITS:
         return Difference(len(differences), mean, equal=equal, std=std)
     low, high = interval(differences) if bounds else (None, None)

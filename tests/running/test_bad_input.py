@@ -169,6 +169,7 @@ def test_a_full_disk_is_refused_before_any_model_is_loaded(command, tmp_path):
         ("caref.budget", ["no_such_model"], "no_such_model"),
         ("caref.download", ["snli", "--root", "somewhere"], "snli"),
         ("caref.report", ["nowhere"], "nowhere"),
+        ("caref.choose", ["nowhere"], "nowhere"),
     ],
 )
 def test_every_command_line_refuses_in_the_same_way(command, tmp_path, module, arguments, told):
