@@ -118,25 +118,29 @@ def set_aside(folder: Path, split: int) -> None:
             os.replace(path, path.with_name(path.name + ".damaged"))
 
 
-def of_cell(cell: Path) -> list[Found]:
-    """Everything a cell's folder holds, one question after the other; what is damaged is named and left out."""
+def of_cell(cell: Path, only: int | None = None) -> list[Found]:
+    """Everything a cell's folder holds, one question after the other; what is damaged is named and left out.
+
+    Args:
+        only: read of this split alone.
+    """
     try:
         folders = sorted(folder for folder in (cell / "evidence").iterdir() if folder.is_dir())
     except FileNotFoundError:
         return []
     except OSError as error:
         return [Found("", {}, unread=[f"{cell / 'evidence'}: cannot be read ({error.strerror or error})"])]
-    return [_found(folder) for folder in folders]
+    return [_found(folder, only) for folder in folders]
 
 
-def _found(folder: Path) -> Found:
+def _found(folder: Path, only: int | None) -> Found:
     found = Found(folder.name, _asked(folder))
     if not found.asked:
         found.unread.append(
             f"{folder / 'asked.yaml'}: does not tell what was asked, which the folder's name is made of"
         )
     try:
-        splits = numbered(folder)
+        splits = [split for split in numbered(folder) if only in (None, split)]
     except Unreadable as error:
         found.unread.append(str(error))
         splits = []

@@ -175,12 +175,12 @@ def _work(
             of_data = planned.pool.record(index)
             record = store.write_split(planned.cell, planned.description, outcome.record | of_data, outcome.predictions)
             progress.finished(record)
-            tracker.split(record, outcome.history)
         if isinstance(found, SplitFailed):
             failures[index] = str(found)
             progress.say(f"split {index}: {found}")
         elif found is not None:
             evidence.write_split(planned.cell, asked, found.record(index, splits.SEEDS[index]), found.rows)
+        tracker.split(record, outcome.history)
         if found is not None or not asked["measures"]:
             records[index] = record  # else it is asked once more, without the split that failed beside it
     if bench.unsaved is not None:

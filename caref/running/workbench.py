@@ -41,8 +41,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Again:
-    """What a finished split came to that was trained again: it wrote what is recorded of it."""
+    """What a finished split came to that was trained again: it wrote what is recorded of it.
 
+    Attributes:
+        history: as `Outcome` has it.
+    """
+
+    history: list[Mapping[str, float]]
     evidence: "Evidence | SplitFailed | None" = None
 
 
@@ -147,7 +152,7 @@ class Workbench(Loaded):
         return [
             terms[place]
             if isinstance(terms[place], SplitFailed)
-            else Again(evidence[place])
+            else Again([step[place] for step in history], evidence[place])
             if split.index in recorded
             else self._scored(
                 split,

@@ -4,7 +4,9 @@
     RESULTS/<signature>/wandb/tracked/003.json            what has been told of split 3; summary.json of all
 
 A run is written when its split is finished, in one go, so that W&B never holds half a split. Its id is made of
-signature and split: telling of a split again replaces its run, offline and on the server.
+signature and split: telling of a split again replaces its run, offline and on the server. Evidence stands beside the
+other scores as `evidence/<mark of the question>/<score>`; where it comes to a run that holds every step's losses, and
+those are not at hand, that run stays as it is and the summary alone tells of the evidence.
 """
 
 import hashlib
@@ -15,7 +17,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from caref.results import store
+from caref.results import evidence, store
+from caref.results.evidence import Found
 from caref.results.labels import peft_label, reg_label
 from caref.results.summary import refusal, scores, summarise, trainable_percent
 from caref.results.writing import write_atomically
@@ -85,6 +88,13 @@ class WandbRuns:
         split = record["split"]
         if self._told_of(record):  # by another process, while this one waited
             return
+        found = evidence.of_cell(self._cell, split)
+        for line in (line for one in found for line in (*one.damaged, *one.unread)):
+            say(line)
+        if not history and (told := self._with_losses(record)):
+            say(f"split {split}: the summary alone tells of its evidence; its run holds losses that nothing else holds")
+            self._mark(f"{split:03d}", {**told, "of": _of(record, found)})
+            return
         run = Run(
             id=f"{self._cell.name}-{split:03d}",
             name=f"{self._title()}, split {split:03d}",
@@ -96,23 +106,32 @@ class WandbRuns:
                 **{key: record[key] for key in ("split", "seed", "source") if key in record},
                 **{key: record["run"][key] for key in _OF_THE_RUN if key in record["run"]},
                 "history": "every step" if history else "not kept: told from the record of an earlier run",
+                **_asked(found),
             },
             summary={
                 **{metric: value for metric in record["scores"] for value in scores({split: record}, metric).values()},
                 **{f"training/{term}": mean for term, mean in record["training"].items()},
                 **{f"counts/{name}": count for name, count in record["counts"].items()},
                 **{f"seconds/{phase}": seconds for phase, seconds in record["run"]["seconds"].items()},
+                **{
+                    f"evidence/{one.mark}/{name}": value
+                    for one in found
+                    for of_split in one.records.values()
+                    for name in of_split["scores"]
+                    for value in scores(one.records, name).values()
+                },
             },
             history={step: {f"train/{term}": v for term, v in row.items()} for step, row in enumerate(history, 1)},
             table=_table(store.read_predictions(self._cell, split)),
         )
-        self._tell(f"{split:03d}", _digest(record), run)
+        self._tell(f"{split:03d}", _of(record, found), run, record=_digest(record))
 
     def _sum_up(self) -> None:
         cell = store.read_cell(self._cell)
         if reason := refusal(cell):
             raise ValueError(reason)
-        digest = _digest({str(split): _digest(record) for split, record in cell.records.items()})
+        found = evidence.of_cell(self._cell)
+        digest = _of({str(split): _digest(record) for split, record in cell.records.items()}, found)
         run_id = self._agent.get("WANDB_RUN_ID", f"{self._cell.name}-summary")
         if self._told("summary", digest, run_id):
             return
@@ -124,8 +143,12 @@ class WandbRuns:
             kind="summary",
             group=self._cell.name,
             tags=[*self._tags, *sorted({record["source"] for record in cell.records.values()})],
-            config=self._config("summary"),
-            summary={**growing[len(splits)], "trainable_percent": trainable_percent(cell)},
+            config={**self._config("summary"), **_asked(found)},
+            summary={
+                **growing[len(splits)],
+                "trainable_percent": trainable_percent(cell),
+                **{f"evidence/{one.mark}/{key}": value for one in found for key, value in _means(one.records).items()},
+            },
             history=growing,
             sweep=self._agent.get("WANDB_SWEEP_ID"),
         )
@@ -141,7 +164,14 @@ class WandbRuns:
         return {**self._description, "signature": self._cell.name, "kind": kind}
 
     def _told_of(self, record: Mapping) -> bool:
-        return self._told(f"{record['split']:03d}", _digest(record))
+        return self._told(f"{record['split']:03d}", _of(record, evidence.of_cell(self._cell, record["split"])))
+
+    def _with_losses(self, record: Mapping) -> dict:
+        """What was told of just this record where its run holds the steps' losses; nothing elsewhere."""
+        told = marked(self._folder / "tracked" / f"{record['split']:03d}.json")
+        wanted = {**self._place, "record": _digest(record)}
+        known = {"record": told.get("of"), **told}  # as long as there was no evidence, the marker said the record's
+        return told if told.get("steps") and all(known.get(key) == value for key, value in wanted.items()) else {}
 
     def _told(self, name: str, digest: str, run_id: str | None = None) -> bool:
         """Whether W&B holds just this, whichever way it got there."""
@@ -149,17 +179,33 @@ class WandbRuns:
         wanted = {**self._place, "of": digest, **({"id": run_id} if run_id else {})}
         return all(told.get(key) == value for key, value in wanted.items())
 
-    def _tell(self, name: str, digest: str, run: Run) -> None:
+    def _tell(self, name: str, digest: str, run: Run, **more: str) -> None:
         mode, folder = self._writer.write(run)
         told = {
             **self._place,
+            **more,
             "of": digest,
             "id": run.id,
             "mode": mode,
             "folder": folder.name,
             "steps": len(run.history),
         }
+        self._mark(name, told)
+
+    def _mark(self, name: str, told: Mapping) -> None:
         write_atomically(self._folder / "tracked" / f"{name}.json", json.dumps(told, indent=1).encode())
+
+
+def _of(content: Mapping, found: Sequence[Found]) -> str:
+    """What a marker says was told: the digest of a record alone, or of it and its evidence."""
+    of_evidence = {one.mark: [one.records[split] for split in sorted(one.records)] for one in found if one.records}
+    return _digest({"told": content, "evidence": of_evidence} if of_evidence else content)
+
+
+def _asked(found: Sequence[Found]) -> dict:
+    """What evidence was asked for, as a part of a run's configuration; nothing where there is none."""
+    asked = {one.mark: one.asked for one in found if one.records}
+    return {"evidence": asked} if asked else {}
 
 
 def _digest(content: Mapping) -> str:
