@@ -104,27 +104,34 @@ def _tested(claim: Claim, table: Table) -> Verdict:
         for left, right, metric, column in claim.parts
     ]
     parts = tuple(_part(one, table) for one in corrected(asked))
-    outcomes = {part.outcome for part in parts}
+    return Verdict(claim, verdict({part.outcome for part in parts}), parts)
+
+
+def outcome(difference: Difference) -> str:
+    """Of a part that says that a difference is above 0: "holds", "fails", "undecided" or "untested"."""
+    if difference.p_holm is None:
+        return "untested"
+    if difference.p_holm >= LEVEL:
+        return "undecided"
+    return "holds" if difference.mean > 0 else "fails"
+
+
+def verdict(outcomes: set[str]) -> str:
+    """Of a claim, from the outcomes of its parts."""
     if outcomes & {"fails", "undecided"}:
-        return Verdict(claim, NOT_SUPPORTED, parts)
-    return Verdict(claim, NOT_ENOUGH if "untested" in outcomes else SUPPORTED, parts)
+        return NOT_SUPPORTED
+    return NOT_ENOUGH if "untested" in outcomes else SUPPORTED
 
 
 def _part(one: Comparison, table: Table) -> Part:
     difference = one.difference
-    if difference.p_holm is None:
-        outcome = "untested"
-    elif difference.p_holm >= LEVEL:
-        outcome = "undecided"
-    else:
-        outcome = "holds" if difference.mean > 0 else "fails"
     means = [table.summary(row, one.metric, one.column) for row in (one.left, one.right)]
     return Part(
         one.left,
         one.right,
         one.metric,
         one.column,
-        outcome,
+        outcome(difference),
         *(mean and mean.mean for mean in means),
         difference,
     )

@@ -3,15 +3,18 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from caref.results import drawing, evidence, store
 from caref.results.drawing import FAINT, INK, SERIES, Figure
 from caref.results.evidence_compared import Evidence, Held
-from caref.results.evidence_grids import titles
+from caref.results.evidence_grids import attribution, titles
+from caref.results.evidence_scores import SCORES
 from caref.results.with_without import MOST_SHOWN
 
 BINS = 15  # of equal width, as `caref.evidence.measures.calibration` has them
+_ACCURACY, _COURSES = "calibration.choice_accuracy", ("erasure.*.flips", "alignment.*.f1")
 _COLOURS = {"without": SERIES[1], "with": SERIES[0], "": SERIES[0]}
 
 
@@ -47,6 +50,11 @@ def drawn(found: Evidence, results_dir: Path) -> tuple[list[Figure], list[str]]:
             amiss += told
         if all(map(len, curves.values())):
             figures.append(_risk_coverage(subject, curves, number))
+        figures += [
+            _by_epoch(subject, side, held, courses, f"epochs-{number}{'-' * bool(side)}{side}")
+            for side, held in subject.sides.items()
+            if (courses := by_epoch(held))
+        ]
     return figures, list(dict.fromkeys(amiss))
 
 
@@ -86,6 +94,26 @@ def risk_coverage(held: Held, results_dir: Path) -> tuple[Any, list[str]]:
     longest = max(map(len, curves), default=0)
     grid = np.arange(1, longest + 1) / max(1, longest)
     return np.array([np.interp(grid, np.arange(1, len(one) + 1) / len(one), one) for one in curves]), amiss
+
+
+def by_epoch(held: Held) -> dict[str, dict[str, list[tuple[int, float, float]]]]:
+    """Flips and alignment by accuracy, epoch by epoch: by score and attribution (epoch, accuracy, score), means over
+    the splits that have both; nothing where evidence was taken at fewer than two epochs."""
+    records = {split: record["by_epoch"] for split, record in held.found.records.items() if record.get("by_epoch")}
+    epochs = sorted({int(epoch) for of_split in records.values() for epoch in of_split})
+    courses: dict[str, dict[str, list[tuple[int, float, float]]]] = {}
+    for score in _COURSES:
+        for one in (one for one in held.attributions if one != "human" or score == _COURSES[0]):
+            points = []
+            for epoch in epochs:
+                told = [of_split.get(str(epoch), {}) for of_split in records.values()]
+                both = [(own.get(_ACCURACY), own.get(score.replace("*", one))) for own in told]
+                both = [pair for pair in both if None not in pair]
+                if both:
+                    points.append((epoch, *(fmean(column) for column in zip(*both, strict=True))))
+            if len(points) > 1:
+                courses.setdefault(score, {})[one] = points
+    return courses
 
 
 def _answered(cell: Path, mark: str, split: int) -> tuple[Any, Any]:
@@ -174,6 +202,34 @@ def _risk_coverage(subject: Subject, curves: Mapping[str, Any], number: int) -> 
             "probable choice is the answer. With more than two choices a temperature may move this a little."
         )
         return drawing.finished(plot, name, "Risk over coverage", caption)
+
+
+def _by_epoch(subject: Subject, side: str, held: Held, courses: Mapping[str, Mapping], name: str) -> Figure:
+    with drawing.style(name):
+        plot, panels = drawing.canvas(3.9 * len(courses), 3.9, panels=len(courses), squeeze=False)
+        for (score, lines), axes in zip(courses.items(), panels[0], strict=True):
+            for place, (one, points) in enumerate(lines.items()):
+                look = {"color": SERIES[place % len(SERIES)], "ls": "-" if place < len(SERIES) else "--"}
+                axes.plot(
+                    [x for _, x, _ in points], [y for *_, y in points], marker="o", ms=3, label=attribution(one), **look
+                )
+                for epoch, x, y in (points[0], points[-1]):
+                    axes.annotate(f"{epoch}", (x, y), (0, 4), textcoords="offset points", ha="center", fontsize=7)
+            axes.set_xlabel("accuracy of choices, %")
+            axes.set_ylabel(SCORES[score].label)
+            axes.margins(0.08)
+        few = {"fontsize": 7.5, "ncols": 2, "loc": "upper center", "bbox_to_anchor": (0.5, -0.17)}
+        for axes in panels[0]:
+            axes.legend(**few)
+        if subject.demo:
+            drawing.watermark(plot)
+        epochs = sorted({epoch for lines in courses.values() for points in lines.values() for epoch, *_ in points})
+        caption = (
+            f"{subject.title}{f' ({side} the regulariser)' if side else ''}. Means over {held.n} splits after "
+            f"{', '.join(map(str, epochs))} epochs, 0 before the training; the first and the last are numbered. "
+            "Epochs of one training are no independent observations: no p is told of these."
+        )
+        return drawing.finished(plot, name, "Flips and alignment against accuracy, by epoch", caption)
 
 
 def _splits(subject: Subject) -> str:

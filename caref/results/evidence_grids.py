@@ -1,16 +1,17 @@
 """The tables of the report's section on evidence, for Markdown and HTML alike."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from caref.results.claims import p_value
+from caref.results.claims import NOT_ENOUGH, SUPPORTED, p_value
 from caref.results.every_cell import Line
 from caref.results.evidence_compared import Evidence, Held, Question, Shift
-from caref.results.evidence_scores import CONTROLS, Name
+from caref.results.evidence_scores import CONTROLS, Name, named
 from caref.results.grid import Grid
+from caref.results.literature import ANY, Claim, Part, Verdict, tested
 from caref.results.significance import LEAST_SPLITS
 from caref.results.with_without import Change
 
-TITLE = "Evidence"
+TITLE, CLAIMS = "Evidence", "Claims of the literature"
 TOLD = (
     "Are the answers calibrated, and do explanations rest on what the answers rest on? Mean ± population standard "
     "deviation (n splits in which the score exists); a dash: it exists in none. ↑ higher is better, ↓ lower.",
@@ -23,6 +24,8 @@ TOLD = (
     "With against without: paired over the splits of one seed, two-sided Wilcoxon signed-rank p (Pratt's rule), "
     "corrected by Holm over all tests of this section; 95% BCa bootstrap interval of the mean difference. Scores "
     f"without p are shown, not tested. Fewer than {LEAST_SPLITS} common splits are not tested.",
+    f"{CLAIMS}: each attribution is a part of its own, since the best of several, chosen by the score that is "
+    "reported, is no finding. A claim is supported in a cell when each part of it holds (Holm's p over them below 5%).",
 )
 _MEASURES = {"coupling": "answer coupling", "mention": "mention of inserted words", "skewness": "words"}
 
@@ -92,6 +95,52 @@ def _figure(held: Held, name: Name | None) -> str:
         return ""
     found, score = held.summary(name.raw), name.score
     return f"{score.text(found.mean)} ± {score.text(found.std)} ({found.n})" if found else "– (0)"
+
+
+def claims(question: Question, titles: Sequence[str]) -> list[Grid]:
+    """The claims of the literature, a table each, a line a part of it and a cell."""
+    named = {held.line.cell.signature: title for held, title in zip(question.held, titles, strict=True)}
+    by_claim: dict[Claim, list[Verdict]] = {}
+    for one in tested(question):
+        by_claim.setdefault(one.claim, []).append(one)
+    return [_claim(claim, verdicts, named) for claim, verdicts in by_claim.items()]
+
+
+def _claim(claim: Claim, verdicts: Sequence[Verdict], titles: Mapping[str, str]) -> Grid:
+    supported = sum(one.verdict == SUPPORTED for one in verdicts)
+    untested = sum(one.verdict == NOT_ENOUGH for one in verdicts)
+    few = f", too few splits in {untested}" if untested else ""
+    of = f"{len(verdicts)} cell{'s' * (len(verdicts) > 1)}"
+    parts = [(titles[one.held.line.cell.signature], part) for one in verdicts for part in one.parts]
+    sides = [named(side.replace(ANY, "x"), ["x"]).score.label if side else "0" for side in (claim.left, claim.right)]
+    left, right = ("r over epochs", "") if claim.over_epochs else sides
+    note = f"{sides[0]} over {sides[1]}, epoch by epoch." if claim.over_epochs else f"{sides[0]} above {sides[1]}."
+    return Grid(
+        f"{claim.source}: {claim.text}: supported in {supported} of {of}{few}",
+        note,
+        ["", "of", left, right, "difference", "95% interval", "p (Holm)", "n", ""],
+        [[title, *_part(part)] for title, part in parts],
+        2,
+        [{"holds": "better", "fails": "worse"}.get(part.outcome, "") for _, part in parts],
+    )
+
+
+def _part(part: Part) -> list[str]:
+    score, found = part.left.score, part.difference
+    means = [score.text(mean) if mean is not None else "" for mean in (part.left_mean, part.right_mean)]
+    tests = ["", ""]
+    if found.p_holm is not None:
+        tests = [f"{score.change(found.low)} to {score.change(found.high)}", p_value(found.p_holm)]
+    change = "–" if found.mean is None else score.change(found.mean)
+    return [attribution(part.attribution), *means, change, *tests, str(found.n), _OUTCOMES[part.outcome]]
+
+
+_OUTCOMES = {
+    "holds": "holds",
+    "fails": "the other way",
+    "undecided": "no clear difference",
+    "untested": "too few splits",
+}
 
 
 def glossary(evidence: Evidence) -> list[str]:

@@ -107,7 +107,8 @@ def _evidence(findings: Findings) -> list[str]:
         grids = map(evidence_grids.shift, question.shifts)
         by_cell = (evidence_grids.attributions(*one) for one in zip(question.held, titles, strict=True))
         blocks.append(f"### {question.title.capitalize()}")
-        for grid in (*grids, *evidence_grids.cells(question, titles), *filter(None, by_cell)):
+        claims = evidence_grids.claims(question, titles)
+        for grid in (*grids, *claims, *evidence_grids.cells(question, titles), *filter(None, by_cell)):
             blocks += [f"#### {grid.title}", *filter(None, [grid.note]), _grid(grid.head, grid.body, grid.left)]
     return [*blocks, _bullets(evidence_grids.glossary(findings.evidence))]
 

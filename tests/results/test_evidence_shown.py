@@ -260,3 +260,27 @@ def test_the_area_under_risk_over_coverage_is_the_measures_own(make_cell, writte
     rows.write_bytes(b"cut")
     curves, amiss = evidence_figures.risk_coverage(held, root)
     assert curves.shape == (2, 9) and "001.jsonl.gz: missing, or not what its record names" in amiss[0]
+
+
+def test_by_epoch_flips_and_alignment_stand_over_accuracy(make_cell, written):
+    cells = pair_of(make_cell, 2)
+    root = written(cells)
+    for cell in cells:
+        for split in (0, 1):
+            by_epoch = {
+                epoch: {
+                    "calibration.choice_accuracy": 30.0 + 10 * int(epoch) + split,
+                    "erasure.saliency.flips": 2.0 * int(epoch) if epoch != "5" or split else None,
+                    "alignment.saliency.f1": None,
+                }
+                for epoch in ("0", "5", "10")
+            }
+            scores = {"erasure.saliency.flips": 1.0, "alignment.saliency.f1": None}
+            record = {"split": split, "scores": scores, "reliability": [], "by_epoch": by_epoch}
+            evidence.write_split(root / cell.signature, ASKED, record, [])
+    found = compared(cells, root)
+    courses = evidence_figures.by_epoch(found.held[0])
+    assert courses == {"erasure.*.flips": {"saliency": [(0, 30.5, 0.0), (5, 81.0, 10.0), (10, 130.5, 20.0)]}}
+    figures, _ = evidence_figures.drawn(found, root)
+    assert [figure.name for figure in figures] == ["epochs-1-without", "epochs-1-with"]
+    assert "no p is told" in figures[0].caption
