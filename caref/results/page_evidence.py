@@ -28,8 +28,9 @@ def _question(question: Question, only_demo: bool) -> str:
     pairs = [_folds(evidence_grids.shift(one), at < _OPEN) for at, one in enumerate(question.shifts)]
     by_cell = [evidence_grids.attributions(*one) for one in zip(question.held, titles, strict=True)]
     named = [_folds(grid, False) for grid in by_cell if grid]
-    heads = ["With against without the regulariser" if pairs else "", "Attributions" if named else ""]
-    blocks = [f"<h4>{head}</h4>{''.join(folded)}" for head, folded in zip(heads, (pairs, named), strict=True) if folded]
+    claims = [_folds(grid, False) for grid in evidence_grids.claims(question, titles)]
+    folded = {"With against without the regulariser": pairs, evidence_grids.CLAIMS: claims, "Attributions": named}
+    blocks = [f"<h4>{head}</h4>{''.join(own)}" for head, own in folded.items() if own]
     cells = "".join(map(titled, evidence_grids.cells(question, titles)))
     return f"<h3>{escape(question.title).capitalize()}</h3>{''.join(blocks)}{cells}"
 
