@@ -206,30 +206,31 @@ def _risk_coverage(subject: Subject, curves: Mapping[str, Any], number: int) -> 
 
 def _by_epoch(subject: Subject, side: str, held: Held, courses: Mapping[str, Mapping], name: str) -> Figure:
     with drawing.style(name):
-        plot, panels = drawing.canvas(3.9 * len(courses), 3.9, panels=len(courses), squeeze=False)
-        for (score, lines), axes in zip(courses.items(), panels[0], strict=True):
-            for place, (one, points) in enumerate(lines.items()):
+        plot, panels = drawing.canvas(3.1 * (1 + len(courses)), 3.4, panels=1 + len(courses), squeeze=False)
+        accuracy = {epoch: x for lines in courses.values() for points in lines.values() for epoch, x, _ in points}
+        panels[0][0].plot(sorted(accuracy), [accuracy[epoch] for epoch in sorted(accuracy)], "o-", color=INK, ms=3)
+        panels[0][0].set_title(f"{SCORES[_ACCURACY].label}, %", fontsize=10)
+        shown = list(dict.fromkeys(one for lines in courses.values() for one in lines))
+        for (score, lines), axes in zip(courses.items(), panels[0][1:], strict=True):
+            for one, points in lines.items():
+                place = shown.index(one)
                 look = {"color": SERIES[place % len(SERIES)], "ls": "-" if place < len(SERIES) else "--"}
-                axes.plot(
-                    [x for _, x, _ in points], [y for *_, y in points], marker="o", ms=3, label=attribution(one), **look
-                )
-                for epoch, x, y in (points[0], points[-1]):
-                    axes.annotate(f"{epoch}", (x, y), (0, 4), textcoords="offset points", ha="center", fontsize=7)
-            axes.set_xlabel("accuracy of choices, %")
-            axes.set_ylabel(SCORES[score].label)
-            axes.margins(0.08)
-        few = {"fontsize": 7.5, "ncols": 2, "loc": "upper center", "bbox_to_anchor": (0.5, -0.17)}
+                values = [epoch for epoch, *_ in points], [value for *_, value in points]
+                axes.plot(*values, marker="o", ms=3, label=attribution(one), **look)
+            axes.set_title(SCORES[score].label + (", %" if SCORES[score].unit == "%" else ""), fontsize=10)
         for axes in panels[0]:
-            axes.legend(**few)
+            axes.set_xlabel("epoch")
+            axes.set_xticks(sorted(accuracy))
+            axes.margins(0.08)
+        drawn = {text: line for axes in panels[0] for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+        plot.legend(drawn.values(), drawn, loc="outside lower center", ncols=4, fontsize=8)
         if subject.demo:
             drawing.watermark(plot)
-        epochs = sorted({epoch for lines in courses.values() for points in lines.values() for epoch, *_ in points})
         caption = (
-            f"{subject.title}{f' ({side} the regulariser)' if side else ''}. Means over {held.n} splits after "
-            f"{', '.join(map(str, epochs))} epochs, 0 before the training; the first and the last are numbered. "
-            "Epochs of one training are no independent observations: no p is told of these."
+            f"{subject.title}{f' ({side} the regulariser)' if side else ''}. Means over {held.n} splits; epoch 0 is "
+            "before the training. Epochs of one training are no independent observations: no p is told of these."
         )
-        return drawing.finished(plot, name, "Flips and alignment against accuracy, by epoch", caption)
+        return drawing.finished(plot, name, "Flips and alignment beside accuracy, by epoch", caption)
 
 
 def _splits(subject: Subject) -> str:

@@ -83,6 +83,15 @@ SCORES: Mapping[str, Score] = {
     "coupling.coupling_n": _score(
         "coupling on", "examples", 1, None, "examples with an explanation of a choice", False
     ),
+    "agreement.cosine": _score(
+        "CC-IxG", "", 3, True, "cosine of what answer and explanation rest on, by signed input x gradient", False
+    ),
+    "agreement.over_chance": _score(
+        "CC-IxG over chance", "", 3, True, "less what it is in expectation over all orders of the words", False, True
+    ),
+    "agreement.n": _score("CC-IxG on", "examples", 1, None, "examples with an explanation of a choice", False),
+    "mention.insertions": _score("insertions", "", 1, None, "words inserted", False),
+    "mention.explained": _score("explained", "%", 2, None, "insertions after which an explanation is written", False),
     "mention.flip_rate": _score(
         "insertions that flip", "%", 2, None, "inserted words that change the prediction", False
     ),
@@ -102,6 +111,7 @@ SCORES: Mapping[str, Score] = {
         "mentioned by a copy", "%", 2, None, "control: 100, by an explanation that copies the input", False
     ),
     "erasure.all.flips": _score("flips without any word", "%", 2, None, "predictions that change then", False),
+    "erasure.*.n": _score("on", "examples", 1, None, "examples of which it names a word", False),
     "erasure.*.words": _score("words removed", "words", 1, None, "for a flip", False),
     "erasure.*.flips": _score("flips", "%", 2, True, "predictions that change without the top words", False),
     "erasure.*.flips_over_random": _score(
@@ -110,6 +120,7 @@ SCORES: Mapping[str, Score] = {
     "erasure.*.tau": _score(
         "τ with leave-one-out", "", 3, True, "Kendall's rank correlation of the words' scores", False, tested=True
     ),
+    "erasure.*.tau_n": _score("τ on", "examples", 1, None, "examples with a rank correlation", False),
     "erasure.*.comprehensiveness_matched": _score(
         "COMP matched", "", 3, True, "COMP at the temperature of one mean confidence for all", False, tested=True
     ),
@@ -125,6 +136,19 @@ SCORES: Mapping[str, Score] = {
     "erasure.*.log_odds_drop": _score(
         "log-odds drop", "nats", 3, True, "fall of the log-odds without the top words", True
     ),
+    "naopc.n": _score("NAOPC on", "examples", 1, None, "examples with few enough words", False),
+    "naopc.words": _score("their words", "words", 1, None, "of these examples", False),
+    "naopc.*.comprehensiveness_matched": _score(
+        "NAOPC matched", "", 3, True, "NAOPC at the temperature of one mean confidence for all", False
+    ),
+    "naopc.*.sufficiency_matched": _score(
+        "NAOPC of SUFF matched", "", 3, False, "the same, from the lowest word up", False
+    ),
+    "naopc.*.comprehensiveness": _score(
+        "NAOPC", "", 3, True, "AOPC from the worst order of words, 0, to the best, 1", True
+    ),
+    "naopc.*.sufficiency": _score("NAOPC of SUFF", "", 3, False, "the same, from the lowest word up", True),
+    "alignment.n": _score("marked in", "examples", 1, None, "examples of which people marked a word", False),
     "alignment.marked": _score("marked", "%", 2, None, "examples of which people marked a word", False),
     "alignment.chance.f1": _score("F1 of chance", "", 3, None, "alignment of random words, in expectation", False),
     "alignment.*.f1": _score(
@@ -134,8 +158,30 @@ SCORES: Mapping[str, Score] = {
     "alignment.*.iou_f1": _score("IOU F1", "", 3, True, "of spans that overlap at least by half", False),
     "alignment.*.auprc": _score("AUPRC", "", 3, True, "of the words' scores for people's marks", False),
     "alignment.*.auc": _score("AUC", "", 3, True, "of the words' scores for people's marks", False),
+    "alignment.*.named": _score("named", "%", 2, None, "of these, examples of which it names a word", False),
+    "consistency.*.by_words": _score(
+        "consistency by words", "", 3, True, "of distances between hidden states and between words' scores", False
+    ),
+    "consistency.*.pairs": _score("on", "pairs", 1, None, "pairs of examples with a rank correlation", False),
+    "consistency.*.by_examples": _score(
+        "consistency by examples", "", 3, True, "of distances between examples' hidden states and scores", False
+    ),
+    "consistency.*.examples": _score("on", "examples", 1, None, "examples with a score that is not 0", False),
+    "robustness.n": _score("noise on", "examples", 1, None, "examples", False),
+    "robustness.explained_n": _score("of them explained", "examples", 1, None, "by the model", False),
     "skewness.words": _score("words", "words", 1, None, "that can be ranked", False),
     "skewness.*.skewness": _score("skewness", "", 3, None, "of the words' scores: high where few words count", False),
+    "skewness.*.n": _score("on", "examples", 1, None, "examples with three words or more", False),
+    **{
+        f"robustness.{key}.{noise:g}": _score(f"{label}, noise {noise:g}", unit, decimals, up, meaning, False)
+        for key, label, unit, decimals, up, meaning in (
+            ("kept", "kept", "%", 2, None, "whose most probable choice is the one without noise"),
+            ("accuracy", "accuracy", "%", 2, None, "whose most probable choice is right under noise"),
+            ("explanation", "explanation", "nats a token", 3, None, "change of log p of the explanation under noise"),
+            ("joint", "joint", "", 3, True, "rank correlation of the changes of answer and explanation"),
+        )
+        for noise in (0.01, 0.03, 0.1, 0.3, 1.0)
+    },
 }
 _RANKS = {key: rank for rank, key in enumerate(SCORES)}
 

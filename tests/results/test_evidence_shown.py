@@ -139,7 +139,7 @@ def test_evidence_of_other_questions_and_editions_is_never_mixed(make_cell, aske
     means = [{held.summary("calibration.ece").mean for held in one.held} for one in found.questions]
     assert means == [{10.0}, {20.0}, {30.0}]
     titles = [one.title for one in found.questions]
-    assert titles[1].startswith("100 examples") and titles[2].endswith("of edition 0, not today's 1")
+    assert titles[1].startswith("100 examples") and titles[2].endswith(f"of edition 0, not today's {evidence.EDITION}")
 
 
 def test_damaged_evidence_is_named_and_left_out(make_cell, asked_of):
@@ -202,6 +202,7 @@ def test_what_a_temperature_moves_is_marked_and_said(make_cell, asked_of):
         ("erasure.attention_last.tau", "erasure.*.tau", "attention_last", ""),
         ("alignment.chance.f1", "alignment.chance.f1", "", ""),
         ("alignment.lime.f1.a. b", "alignment.*.f1.*", "lime", "a. b"),
+        ("robustness.kept.0.01", "robustness.kept.0.01", "", ""),
         ("other.saliency.x", "other.*.x", "saliency", ""),
         ("other.something.x", "other.something.x", "", ""),
     ],
