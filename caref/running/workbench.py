@@ -41,11 +41,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Again:
-    """What a finished split came to that was trained again: it wrote what is recorded of it.
-
-    Attributes:
-        history: as `Outcome` has it.
-    """
+    """What a finished split came to that was trained again, as it is recorded: every step, and what was asked."""
 
     history: list[Mapping[str, float]]
     evidence: "Evidence | SplitFailed | None" = None
