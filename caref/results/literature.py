@@ -16,7 +16,7 @@ from caref.results.significance import Comparison, Difference, corrected, paired
 from caref.results.summary import scores, summarise
 
 ANY = "*"  # stands for each attribution that ranks words and is no control
-_NO_RANKING = ("human", "explanation_words", *CONTROLS)
+_OF_A_RANKING = {"erasure.*.tau", "alignment.*.auc"}  # what an attribution that names a set of words does not have
 _LEAST_EPOCHS = 3  # of which a correlation is told
 
 
@@ -43,12 +43,18 @@ CLAIMS = (
         "Attributions name words that move the answer, more than random words do",
         "erasure.*.flips_over_random",
     ),
-    Claim(
-        _FAYYAZ,
-        "After fine-tuning, attributions are more faithful than the words that a model itself names (here: that its "
-        "explanation repeats)",
-        "erasure.*.flips_over_random",
-        "erasure.explanation_words.flips_over_random",
+    *(
+        Claim(
+            _FAYYAZ,
+            f"After fine-tuning, attributions are more faithful than the words that a model itself names ({how})",
+            "erasure.*.flips_over_random",
+            f"erasure.{words}.flips_over_random",
+        )
+        for words, how in (
+            ("prompting", "asked for as many as it likes"),
+            ("prompting_top", "asked for so many"),
+            ("explanation_words", "not asked: those that its explanation repeats"),
+        )
     ),
     Claim(
         _FAYYAZ,
@@ -160,7 +166,8 @@ def correlation(by_epoch: Mapping[str, Mapping], one: str, other: str) -> float 
 def _names(claim: Claim, held: Held) -> Iterable[tuple[str, Name, Name | None]]:
     """The scores of each part that the cell has."""
     known = {name.raw: name for name in held.names}
-    ranking = [one for one in held.attributions if one not in _NO_RANKING]
+    ranking = {name.attribution for name in held.names if name.key in _OF_A_RANKING}
+    ranking = [one for one in held.attributions if one in ranking and one not in CONTROLS]
     for attribution in ranking if ANY in claim.left + claim.right else [""]:
         left, right = (name.replace(ANY, attribution) for name in (claim.left, claim.right))
         if left in known and (not right or right in known):
