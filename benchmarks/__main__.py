@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.figures import KEPT, kept, table
 
 FOLDER = Path(__file__).parent
-BENCHMARKS = ("objective", "packed", "cell", "start_up", "dry_run", "report")
+BENCHMARKS = ("objective", "packed", "cell", "evidence", "start_up", "dry_run", "report")
 
 
 def main() -> None:
