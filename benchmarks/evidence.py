@@ -185,13 +185,13 @@ def split(asked: argparse.Namespace, sizes: Sequence[str]) -> list[Figure]:
         trained *= PAPER / job.train.epochs
         wrote, (texts,) = spent(side_by_side, part.model, bench.backbone, evaluation, rows, tokens)
         scored, _ = spent(score, job.dataset.name, drawn.evaluation, texts, bench.scorer)
+        print(f"a split: training {trained:.0f} s ({PAPER} epochs, told from {job.train.epochs}), ", end="")
+        print(f"generating {wrote:.0f} s, scoring {scored:.0f} s", flush=True)
         taken = {}
         for name in ("quick", "full"):
             bench.job = T5_SMALL.job(*sizes, f"evidence={name}")
             taken[name], _ = spent(bench.evidence, part.model, [drawn], [gold])
-    print(f"a split: training {trained:.0f} s ({PAPER} epochs, told from {job.train.epochs}), ", end="")
-    print(f"generating {wrote:.0f} s, scoring {scored:.0f} s", end="")
-    print("".join(f"; evidence={name} {seconds:.0f} s" for name, seconds in taken.items()))
+            print(f"evidence={name} {taken[name]:.0f} s", flush=True)
     bounds = {"quick": (trained + wrote + scored, 4), "full": (trained + wrote, 0.5)}
     return [
         Figure(
