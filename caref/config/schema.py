@@ -26,6 +26,7 @@ class Model:
     revision: str | None = None  # hub revision; null: the newest
     tokenizer: str | None = None  # null: the one at `path`; "byte": ByT5's, which needs no file
     dropout: float | None = None  # null: the model's own rate
+    kind: str = "generator"  # generator: writes its answers; classifier: an encoder with an output for each choice
     config: dict[str, Any] = field(default_factory=dict)  # shape, for budgets without weights and for random weights
 
 

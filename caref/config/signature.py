@@ -14,7 +14,7 @@ _TOLD_BY_CONTENT = {
 }
 _PARTS = ("model", "peft", "dataset", "reg", "bertscore", "train", "evaluation")
 # Keys that came when there were cells already, and the value that those had: at it nothing is said.
-_LATER = {"dataset": {"target": "answer_and_explanation"}}
+_LATER = {"dataset": {"target": "answer_and_explanation"}, "model": {"kind": "generator"}}
 
 
 def described(job: Mapping, fingerprint: str, content: Mapping[str, str | None]) -> dict:

@@ -38,6 +38,7 @@ _ONE_OF = {
     "source.name": ("auto", "files", "hub", "demo"),
     "dataset.sampling": ("feb", "balanced"),
     "dataset.target": ("answer_and_explanation", "answer"),
+    "model.kind": ("generator", "classifier"),
     "dataset.train_split": ("train", "validation", "test"),
     "dataset.eval_split": ("train", "validation", "test"),
     "tracker.mode": ("offline", "online"),
@@ -112,6 +113,11 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield "tracker.project", "W&B takes at most 128 characters"
         if any(not 1 <= len(str(tag)) <= 64 for tag in values["tracker.tags"]):
             yield "tracker.tags", "W&B takes tags of 1 to 64 characters"
+    if values["model.kind"] == "classifier" and values["dataset.target"] != "answer":
+        yield (
+            "dataset.target",
+            f"{values['model.name']} chooses an answer and explains nothing; use dataset.target=answer",
+        )
     if values["pack"] != "auto" and (type(values["pack"]) is not int or values["pack"] < 1):
         yield "pack", "must be auto or a whole number of splits, at least 1"
     if values["dataset.sampling"] == "feb" and values["dataset.train_split"] == values["dataset.eval_split"]:

@@ -1,7 +1,8 @@
 """From texts to padded tensors: what a model is trained on and what it is asked.
 
 An encoder-decoder reads the source and writes the target. A decoder-only model reads the source and a newline,
-and goes on with the target; there only the target's positions carry labels.
+and goes on with the target; there only the target's positions carry labels. A classifier reads the source and chooses:
+its target is a text of one token, of a vocabulary of as many classes as there are choices.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from itertools import chain
 import numpy as np
 import torch
 
+from caref.data.examples import Example
 from caref.data.prompts import SEPARATOR, Text
 from caref.errors import UserError
 
@@ -28,6 +30,7 @@ class Encoded:
     # For objectives that ask about words and choices only:
     words: tuple[tuple[int, ...], ...] = ()  # positions of each rankable word's tokens in the prompt
     choices: tuple[tuple[int, ...], ...] = ()  # the tokens that tell each choice from the others
+    classes: tuple[str, ...] = ()  # of a classifier, what each class says: the choices
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,16 @@ class Batch:
     labelled: torch.Tensor
 
 
+def for_backbone(example: Example, text: Text, backbone) -> Encoded:
+    """One example in the tokens that a backbone reads and answers by."""
+    if backbone.classifier:
+        prompt = tuple(backbone.tokenizer(text.source).input_ids)
+        return Encoded(prompt, (example.label,), answer_length=1, classes=example.choices)
+    return encode(text, backbone.tokenizer, backbone.encoder_decoder)
+
+
 def encode(text: Text, tokenizer, encoder_decoder: bool) -> Encoded:
-    """Tokenise one example, with the special tokens that the tokenizer itself puts around a text.
+    """Tokenise one example to be answered in words, with the special tokens that the tokenizer puts around a text.
 
     Args:
         text: source and target.
@@ -87,7 +98,10 @@ def collate(examples: Sequence[Encoded], backbone) -> Batch:
     """Pad examples into one training batch for `backbone`, on its device."""
     pad_token = backbone.tokenizer.pad_token_id
     targets = [example.target for example in examples]
-    if backbone.encoder_decoder:
+    if backbone.classifier:
+        inputs = attended([example.prompt for example in examples], pad_token)
+        unlabelled = [0] * len(examples)
+    elif backbone.encoder_decoder:
         inputs = attended([example.prompt for example in examples], pad_token)
         read = attended([(*backbone.start, *target[:-1]) for target in targets], pad_token)
         inputs["decoder_input_ids"] = read["input_ids"]

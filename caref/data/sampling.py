@@ -29,12 +29,14 @@ class Pool:
         rows: of each side (train, evaluation) which split of the release it is, how many rows that has, and how many
             of them cannot be used, by the reason.
         fingerprint: of everything that is drawn, or drawn from.
+        classes: how many choices an example has.
     """
 
     split: Callable[[int], Split]
     source: str
     rows: Mapping[str, Mapping]
     fingerprint: str
+    classes: int
 
     def record(self, index: int) -> dict:
         """What a split's record holds of its data."""
@@ -78,10 +80,11 @@ def _pool(items: tuple[tuple[str, Any], ...], source: str, root: str | None) -> 
         # all of them: half a million rows need not be kept for the few thousand that are ever drawn
         drawn = [split(index) for index in range(len(SEEDS))]
         chosen = ((example for one in drawn for example in getattr(one, side)) for side in sides)
-        return Pool(drawn.__getitem__, train.source, rows, fingerprint_of_sides(*chosen, ordered=True))
+        mark = fingerprint_of_sides(*chosen, ordered=True)
+        return Pool(drawn.__getitem__, train.source, rows, mark, train.classes)
     split(0)  # every split is as large as the first: too little data shows now
     mark = fingerprint_of_sides(train.examples, evaluation.examples, ordered=False)
-    return Pool(split, train.source, rows, mark)
+    return Pool(split, train.source, rows, mark, train.classes)
 
 
 def sampler(dataset: Mapping, train: Loaded, evaluation: Loaded) -> Callable[[int], Split]:

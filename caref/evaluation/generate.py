@@ -1,11 +1,14 @@
-"""Greedy generation for many prompts, in batches of like length; for several splits side by side."""
+"""Greedy generation for many prompts, in batches of like length; for several splits side by side.
+
+What a classifier writes is what the most probable of its classes says.
+"""
 
 from collections.abc import Callable, Sequence
 
 import torch
 from transformers import GenerationConfig
 
-from caref.data.batches import Encoded, attended
+from caref.data.batches import Encoded, attended, collate
 from caref.evaluation.greedy import rows_leave
 from caref.models import heads
 from caref.models.backbones import Backbone
@@ -39,12 +42,40 @@ def side_by_side(
         backbone: its tokenizer and kind.
         splits: the examples of each, equally many; only their prompts are read.
         batch_size: prompts of each split at a time; the longest come first, so that what does not fit shows at once.
-        max_new_tokens: where a generation is cut.
+        max_new_tokens: where a generation is cut; nothing to a classifier.
         on_batch: is told how many more examples of each split are done.
 
     Returns:
         The texts of each split in the order of its examples, without special tokens, trimmed.
     """
+    answer = _chooser(model, backbone) if backbone.classifier else _writer(model, backbone, max_new_tokens, len(splits))
+    model.eval()
+    (count,) = {len(examples) for examples in splits}  # or else a split would have no rows in some batch
+    by_length = [sorted(range(count), key=lambda place: -len(examples[place].prompt)) for examples in splits]
+    texts = [[""] * count for _ in splits]
+    for begin in range(0, count, batch_size):
+        end = begin + batch_size
+        rows = [(split, place) for split, places in enumerate(by_length) for place in places[begin:end]]
+        read = [splits[split][place] for split, place in rows]
+        for (split, place), text in zip(rows, answer(read), strict=True):
+            texts[split][place] = text.strip()
+        on_batch(min(end, count) - begin)
+    return texts
+
+
+def _chooser(model, backbone: Backbone) -> Callable[[Sequence[Encoded]], list[str]]:
+    """From examples to what the most probable class of each says."""
+
+    def chosen(examples: Sequence[Encoded]) -> list[str]:
+        with backbone.autocast():
+            logits = model(**collate(examples, backbone).inputs, use_cache=False).logits.squeeze(1)
+        return [one.classes[place] for one, place in zip(examples, logits.argmax(-1).tolist(), strict=True)]
+
+    return chosen
+
+
+def _writer(model, backbone: Backbone, max_new_tokens: int, splits: int) -> Callable[[Sequence[Encoded]], list[str]]:
+    """From examples, as many of each split, to what the model writes after the prompt of each."""
     tokenizer = backbone.tokenizer
     known = len(tokenizer)
     # A tokenizer in Python looks up what is special anew for every text.
@@ -58,28 +89,20 @@ def side_by_side(
         decoder_start_token_id=backbone.start[0] if backbone.start else None,
     )
     # On a GPU a step takes as long for a row as for thirty.
-    decode = rows_leave(len(splits)) if backbone.device.type == "cpu" else None
-    model.eval()
-    (count,) = {len(examples) for examples in splits}  # or else a split would have no rows in some batch
-    by_length = [sorted(range(count), key=lambda place: -len(examples[place].prompt)) for examples in splits]
-    texts = [[""] * count for _ in splits]
-    for begin in range(0, count, batch_size):
-        end = begin + batch_size
-        rows = [(split, place) for split, places in enumerate(by_length) for place in places[begin:end]]
-        prompts = [splits[split][place].prompt for split, place in rows]
+    decode = rows_leave(splits) if backbone.device.type == "cpu" else None
+
+    def written(examples: Sequence[Encoded]) -> list[str]:
         left = not backbone.encoder_decoder  # a decoder-only model goes on where its prompt ends
-        inputs = attended(prompts, tokenizer.pad_token_id, left)
+        inputs = attended([one.prompt for one in examples], tokenizer.pad_token_id, left)
         if len(backbone.start) > 1 or backbone.decoder_mask:  # generation itself begins with one token, unmasked
-            inputs["decoder_input_ids"] = torch.tensor([backbone.start] * len(rows))
+            inputs["decoder_input_ids"] = torch.tensor([backbone.start] * len(examples))
             inputs["decoder_attention_mask"] = torch.ones_like(inputs["decoder_input_ids"])
         inputs = {name: tensor.to(backbone.device) for name, tensor in inputs.items()}
         with backbone.autocast(), heads.given(model, torch.Tensor.contiguous):
-            written = model.generate(**inputs, generation_config=greedy, custom_generate=decode)
-        written = written[:, inputs["input_ids"].shape[1] if left else len(backbone.start) :]
+            tokens = model.generate(**inputs, generation_config=greedy, custom_generate=decode)
+        tokens = tokens[:, inputs["input_ids"].shape[1] if left else len(backbone.start) :]
         # A model may have more output rows than its tokenizer has tokens; what such a row stands for says nothing.
-        told = [[token for token in row if token < known and token not in special] for row in written.tolist()]
-        decoded = tokenizer.batch_decode(told, skip_special_tokens=tokenizer.is_fast)
-        for (split, place), text in zip(rows, decoded, strict=True):
-            texts[split][place] = text.strip()
-        on_batch(min(end, count) - begin)
-    return texts
+        told = [[token for token in row if token < known and token not in special] for row in tokens.tolist()]
+        return tokenizer.batch_decode(told, skip_special_tokens=tokenizer.is_fast)
+
+    return written

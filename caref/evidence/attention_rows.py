@@ -24,7 +24,8 @@ def told(model) -> Iterator[None]:
 def attended(batch: Batch) -> torch.Tensor:
     """(layers, B, T): attention to every token read, mean over the heads and over the positions that write the choice.
 
-    Of an encoder-decoder it is cross-attention, to the encoder's outputs; of a decoder-only model self-attention.
+    Of an encoder-decoder it is cross-attention, to the encoder's outputs; of a decoder-only model self-attention; of a
+    classifier that of the first token, which its head reads.
 
     Raises:
         UserError: the model has no attention to tell.
@@ -35,4 +36,5 @@ def attended(batch: Batch) -> torch.Tensor:
         raise UserError("evidence.attributions=attention: this model has no attention that could be read; leave it out")
     writes = batch.writes.unsqueeze(1)  # (B, 1, T')
     count = writes.sum(-1)
-    return torch.stack([(layer.mean(1) * writes.mT).sum(1) / count for layer in layers])
+    positions = writes.shape[-1]  # a classifier's only one is the first
+    return torch.stack([(layer.mean(1)[:, :positions] * writes.mT).sum(1) / count for layer in layers])

@@ -14,7 +14,13 @@ import torch
 
 from caref.data.batches import Encoded
 from caref.models.backbones import Backbone
-from caref.models.continuations import after_encoder, after_shared_prompts, after_whole_prompts, shares_prompts
+from caref.models.continuations import (
+    after_encoder,
+    after_shared_prompts,
+    after_whole_prompts,
+    of_classes,
+    shares_prompts,
+)
 
 _UNSHARED = 8  # continuations read at once where each is read with its whole prompt and all positions have logits
 
@@ -46,7 +52,9 @@ def log_probabilities(
     model.eval()
     found = [[[0.0]] * len(questions) for questions in splits]
     width = max((len(asked.continuations) for questions in splits for asked in questions), default=0)
-    if backbone.encoder_decoder:
+    if backbone.classifier:
+        read = of_classes
+    elif backbone.encoder_decoder:
         read = after_encoder
     elif shares_prompts(model, backbone, len(splits)):
         read = after_shared_prompts

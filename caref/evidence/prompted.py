@@ -12,6 +12,7 @@ import numpy as np
 
 from caref.data.batches import Encoded, encode
 from caref.data.prompts import text
+from caref.errors import UserError
 from caref.evaluation.generate import side_by_side
 from caref.evidence.reading import Question, Reading
 
@@ -28,7 +29,13 @@ def named(
         labels: by split and question, the choice that is explained.
         request: what a question with an answer is followed by.
         count: how many words of a question may be named.
+
+    Raises:
+        UserError: the model is a classifier, which lists nothing.
     """
+    if reading.backbone.classifier:
+        told = "a classifier chooses and lists no words"
+        raise UserError(f"evidence.attributions: {told}; leave prompting and prompting_top out")
     asked = [
         [_asked(reading, one, request(one, one.example.choices[label])) for one, label in zip(*pair, strict=True)]
         for pair in zip(reading.splits, labels, strict=True)

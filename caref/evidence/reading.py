@@ -9,7 +9,7 @@ from importlib import import_module
 
 import numpy as np
 
-from caref.data.batches import Encoded, encode, mask_token
+from caref.data.batches import Encoded, for_backbone, mask_token
 from caref.data.examples import Example
 from caref.data.prompts import text
 from caref.evidence import choices
@@ -57,8 +57,11 @@ def question(
     answers_only: bool = False,
 ) -> Question:
     """An example as a question to a backbone."""
-    prompt = encode(text(dataset, example), backbone.tokenizer, backbone.encoder_decoder).prompt
-    told = _told(example, backbone.tokenizer, answers_only)
+    prompt = for_backbone(example, text(dataset, example), backbone).prompt
+    if backbone.classifier:
+        told = tuple((place,) for place in range(len(example.choices)))
+    else:
+        told = _told(example, backbone.tokenizer, answers_only)
     words = words_of(dataset, example, prompt, backbone.tokenizer)
     return Question(example, Asked(prompt, told), words, answer, explanation, seed)
 

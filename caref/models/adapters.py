@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from caref.errors import UserError
+from caref.models import modules
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -33,7 +34,10 @@ def wrapped(model: "PreTrainedModel", method: "Adapter", seed: int, total_steps:
     with torch.random.fork_rng(devices=[]), _peft_quiet():
         torch.default_generator.manual_seed(seed)
         try:
-            adapted = get_peft_model(model, method.configuration(model, total_steps))
+            wanted = method.configuration(model, total_steps)
+            if head := modules.head(model):
+                wanted.modules_to_save = head
+            adapted = get_peft_model(model, wanted)
         except ValueError as error:
             for module, own in children:  # PEFT may have put on a part by then
                 module._modules.clear()

@@ -1,5 +1,7 @@
 """Backbones: a pretrained (or random) language model with its tokenizer, loaded once a job."""
 
+import functools
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from caref.config.schema import Model
 from caref.errors import UserError
-from caref.models import shapes, starts
+from caref.models import modules, shapes, starts
 from caref.models.checkpoints import Folder, Gguf, Hub, locate
 
 if TYPE_CHECKING:
@@ -39,6 +41,11 @@ class Backbone:
         return self.model.config.is_encoder_decoder
 
     @property
+    def classifier(self) -> bool:
+        """Whether it chooses an answer, by one row of logits over the classes, and writes nothing."""
+        return modules.classifies(self.model)
+
+    @property
     def device(self) -> torch.device:
         return self.model.device
 
@@ -51,13 +58,20 @@ class Backbone:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=mixed)
 
 
-def load(model: DictConfig | Model, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Backbone:
+def load(
+    model: DictConfig | Model,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    classes: int | None = None,
+) -> Backbone:
     """Load a model and its tokenizer from the hub, a folder or a GGUF file, or draw random weights for its shape.
 
     Args:
         model: `path`, `revision`, `tokenizer`, `dropout` and `config`, as `caref.config.schema.Model` describes them.
             Random weights come from a fixed seed: the same on each machine with the same libraries.
         dtype: float32 or bfloat16 of the weights.
+        classes: of a classifier, how many there are. Its head is drawn from the seed of random weights, and its logits
+            are (B, 1, classes): those of a text of one token.
 
     Raises:
         UserError: if a path leads nowhere, the hub is out of reach, files are damaged, the vocabulary is too small
@@ -71,17 +85,21 @@ def load(model: DictConfig | Model, device: str | torch.device = "cpu", dtype: t
         False
     """
     model = typed(model)
+    if (model.kind == "classifier") != (classes is not None):
+        raise ValueError(f"model.kind={model.kind} with classes={classes}: a classifier has some, a generator none")
     if model.path is None:
         config = shapes.configuration(model)
         _prepare(config, model, dtype)
-        network = shapes.with_random_weights(config).to(dtype)
-        for key in shapes.FORCED:
+        network = shapes.with_random_weights(config, classes).to(dtype)
+        for key in shapes.FORCED if classes is None else ():
             setattr(network.generation_config, key, model.config.get(key))
         tokenizer = _tokenizer(model, None)
     else:
         files = _files(model.path, model.revision, "model.path")
-        network = _pretrained(model, files, dtype)
+        network = _pretrained(model, files, dtype, classes)
         tokenizer = _tokenizer(model, files)
+    if classes is not None:
+        network.forward = _of_one_token(network.forward)
     start = starts.start_tokens(network, tokenizer) if network.config.is_encoder_decoder else ()
     _fit(network, tokenizer, model)
     _in_one_operation(network)
@@ -102,7 +120,22 @@ def _prepare(config: "PreTrainedConfig", model: Model, dtype: torch.dtype) -> No
         shapes.set_dropout(config, model.dropout)
 
 
-def _pretrained(model: Model, files: "_Files", dtype: torch.dtype) -> "PreTrainedModel":
+def _of_one_token(forward: Callable) -> Callable:
+    """A classifier's forward with logits (B, 1, C), those of a text of one token, as whoever reads logits expects.
+
+    Not by a hook: AdaLoRA calls the forward itself.
+    """
+
+    @functools.wraps(forward)
+    def of_one_token(*args, **kwargs):
+        output = forward(*args, **kwargs)
+        output.logits = output.logits.unsqueeze(1)
+        return output
+
+    return of_one_token
+
+
+def _pretrained(model: Model, files: "_Files", dtype: torch.dtype, classes: int | None) -> "PreTrainedModel":
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
@@ -110,10 +143,39 @@ def _pretrained(model: Model, files: "_Files", dtype: torch.dtype) -> "PreTraine
     try:
         config = AutoConfig.from_pretrained(path, **options)
         _prepare(config, model, dtype)
+        if classes is not None:
+            return _with_head(path, config, dtype, classes, options)
         family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         return family.from_pretrained(path, config=config, dtype=dtype, **options)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"model.path={model.path}: cannot be loaded: {error}") from None
+
+
+def _with_head(
+    path: str, config: "PreTrainedConfig", dtype: torch.dtype, classes: int, options: dict
+) -> "PreTrainedModel":
+    """A pretrained encoder with a head of its own, which files have not.
+
+    Raises:
+        ValueError: if they lack more than that.
+    """
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+    shapes.as_classifier(config, classes)
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # of the head that files lack
+    try:
+        with shapes.own_seed():
+            network, told = AutoModelForSequenceClassification.from_pretrained(
+                path, config=config, dtype=dtype, output_loading_info=True, **options
+            )
+    finally:
+        logging.set_verbosity(level)
+    head = tuple(f"{part}." for part in modules.head(network))
+    if lacking := sorted(name for name in told["missing_keys"] if not name.startswith(head)):
+        raise ValueError(f"its files lack {lacking[0]}, without which it does not classify")
+    return network
 
 
 def _tokenizer(model: Model, files: "_Files | None") -> "PreTrainedTokenizerBase":
@@ -175,6 +237,8 @@ def _fit(network: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", model
             raise UserError(f"model.tokenizer={model.tokenizer or model.path}: has neither a padding nor an end token")
         tokenizer.pad_token = tokenizer.eos_token
     network.config.pad_token_id = tokenizer.pad_token_id
+    if modules.classifies(network):
+        return
     # Beams, sampling, n-gram blocking and forced tokens of a checkpoint would leak into what is said to be greedy
     # decoding; what a checkpoint forces at the start is `Backbone.start`.
     own = network.generation_config

@@ -7,7 +7,7 @@ import torch
 
 from caref.config.schema import Model
 from caref.errors import UserError
-from caref.models import method, reach, shapes
+from caref.models import method, modules, reach, shapes
 from caref.models.queries_and_keys import attention, sites
 from caref.models.trained import Counts, count
 
@@ -24,6 +24,8 @@ def left_out(model: Model, pefts: Mapping[str, "Peft"]) -> list[str]:
         chosen = method.build(peft)
         if isinstance(chosen, method.Adapter) and (line := chosen.left_out(network)):
             lines.append(f"{choice}: {line}")
+    if head := modules.head(network):
+        lines.append(f"trained by every variant: the head ({', '.join(head)}), here of {shapes.CLASSES} classes")
     return [line for line in lines if line]
 
 

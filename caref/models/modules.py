@@ -55,6 +55,22 @@ def projections(
     return [name for name, _ in model.named_modules() if name in chosen]
 
 
+def classifies(model: "PreTrainedModel") -> bool:
+    """Whether a model is an encoder with a head of one output a class."""
+    return type(model).__name__.endswith("ForSequenceClassification")
+
+
+def head(model: "PreTrainedModel") -> list[str]:
+    """Names of the modules that a classifier has beside its encoder; none of another model.
+
+    They come with no checkpoint, so that they are trained whatever else is.
+    """
+    if not classifies(model):
+        return []
+    parts = model.named_children()
+    return [name for name, part in parts if name != model.base_model_prefix and any(True for _ in part.parameters())]
+
+
 def norms(model: "PreTrainedModel") -> list[str]:
     """Names of all layer norms (LayerNorm, RMSNorm and their kin), in the model's order."""
     kinds = ("LayerNorm", "RMSNorm")
@@ -65,8 +81,14 @@ def linears(model: "PreTrainedModel") -> list[str]:
     """Names of all linear layers that a text is passed through but the output head, in the model's order."""
     from caref.models import reach
 
-    head, called = model.get_output_embeddings(), reach.called(model)
-    return [name for name, module in _named_linears(model) if module is not head and name in called]
+    called = reach.called(model)
+    of_head = {name for part in head(model) for name in _inside(model, part)}
+    own = [(name, module) for name, module in _named_linears(model) if module is not model.get_output_embeddings()]
+    return [name for name, _ in own if name in called and name not in of_head]
+
+
+def _inside(model: "PreTrainedModel", part: str) -> list[str]:
+    return [name for name, _ in model.named_modules() if f"{name}.".startswith(f"{part}.")]
 
 
 def unreached(model: "PreTrainedModel") -> list[str]:
@@ -99,6 +121,8 @@ def _name_of(model: "PreTrainedModel", part: "nn.Module") -> str:
 
 def task(model: "PreTrainedModel") -> str:
     """What PEFT calls the model's task."""
+    if classifies(model):
+        return "SEQ_CLS"
     return "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
 
 

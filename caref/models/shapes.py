@@ -1,7 +1,8 @@
 """A model from its shape: the configuration, and the network it describes with random weights or with none."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 RANDOM_WEIGHTS_SEED = 0
+CLASSES = 3  # of a classifier whose parameters are counted: e-SNLI's
 
 # What generation is to force, which transformers keeps apart from a configuration and would drop from one.
 FORCED = ("forced_bos_token_id", "forced_eos_token_id", "forced_decoder_ids")
@@ -119,7 +121,7 @@ def _is_dropout(key: str) -> bool:
     return "dropout" in key or key.endswith(("_pdrop", "_drop"))
 
 
-def skeleton(model: Model) -> "PreTrainedModel":
+def skeleton(model: Model, classes: int = CLASSES) -> "PreTrainedModel":
     """The network on the meta device: every parameter's name and shape, and no memory.
 
     Of a folder with weights, or of the hub's copy in the local cache, it ties what loading them ties.
@@ -128,6 +130,9 @@ def skeleton(model: Model) -> "PreTrainedModel":
         UserError: as `configuration` does, or the weights cannot be read.
     """
     config = configuration(model)
+    if model.kind == "classifier":
+        with torch.device("meta"):
+            return classifier(config, classes)
     folder = None if model.config else ties.folder(config)
     kept = ties.kept(folder) if folder else {}
     with torch.device("meta"):
@@ -140,11 +145,52 @@ def skeleton(model: Model) -> "PreTrainedModel":
         return assembled(config)
 
 
-def with_random_weights(config: "PreTrainedConfig") -> "PreTrainedModel":
-    """The network as its family initialises it, from a seed of its own; the global random state is left as it was."""
+def with_random_weights(config: "PreTrainedConfig", classes: int | None = None) -> "PreTrainedModel":
+    """The network as its family initialises it, from a seed of its own; the global random state is left as it was.
+
+    Args:
+        classes: of a classifier; None for a language model.
+    """
+    with own_seed():
+        return assembled(config) if classes is None else classifier(config, classes)
+
+
+@contextmanager
+def own_seed() -> Iterator[None]:
+    """In the block random weights are drawn from the seed of theirs; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(RANDOM_WEIGHTS_SEED)
-        return assembled(config)
+        yield
+
+
+def classifier(config: "PreTrainedConfig", classes: int) -> "PreTrainedModel":
+    """An encoder of this configuration with a head of one output a class.
+
+    Raises:
+        UserError: if the family is no encoder.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    as_classifier(config, classes)
+    return AutoModelForSequenceClassification.from_config(config)
+
+
+def as_classifier(config: "PreTrainedConfig", classes: int) -> None:
+    """Give a configuration as many classes.
+
+    Raises:
+        UserError: if the family is no encoder, one that transformers can put a head on.
+    """
+    from transformers import (
+        MODEL_FOR_MASKED_LM_MAPPING,
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    )
+
+    known = {*MODEL_FOR_MASKED_LM_MAPPING.keys()} & {*MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.keys()}
+    if config.is_encoder_decoder or type(config) not in known:
+        told = f"{config.model_type} is no encoder alone, as bert, electra, roberta are"
+        raise UserError(f"model.kind=classifier: {told}; use model.kind=generator")
+    config.num_labels = classes
 
 
 def assembled(config: "PreTrainedConfig") -> "PreTrainedModel":

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from caref.errors import UserError
-from caref.models import adapters, reach
+from caref.models import adapters, modules, reach
 from caref.models.backbones import Backbone
 from caref.models.method import Adapter, Sparse, build
 
@@ -187,7 +187,8 @@ def _sparse(backbone: Backbone, method: Sparse) -> Iterator[SparsePart]:
     total = sum(parameter.numel() for parameter in model.parameters())
     own = dict(model.named_parameters())
     lost = reach.unreached(model)
-    fresh = {name: nn.Parameter(_precise(own[name]).clone()) for name in method.parameters(model) if name not in lost}
+    names = dict.fromkeys([*method.parameters(model), *_of_head(model)])
+    fresh = {name: nn.Parameter(_precise(own[name]).clone()) for name in names if name not in lost}
     counts = Counts(sum(parameter.numel() for parameter in fresh.values()), total)
     description = {"model": backbone.name, "peft": method.name, "method": method.method, "trainable": counts.trainable}
     model.requires_grad_(False)
@@ -198,19 +199,31 @@ def _sparse(backbone: Backbone, method: Sparse) -> Iterator[SparsePart]:
 @contextmanager
 def _adapter(model: "PreTrainedModel", method: Adapter, seed: int, total_steps: int) -> Iterator[AdapterPart]:
     total = sum(parameter.numel() for parameter in model.parameters())
+    copied = sum(model.get_parameter(name).numel() for name in _of_head(model))  # in whose place another is trained
     adapted = adapters.wrapped(model, method, seed, total_steps)
     try:
         parameters = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
         trainable = sum(parameter.numel() for parameter in parameters)
-        counts = Counts(trainable, total + trainable)
+        counts = Counts(trainable, total + trainable - copied)
         yield AdapterPart(adapted, parameters, counts, method)
     finally:
         _take_off(adapted)
 
 
+def _of_head(model: "PreTrainedModel") -> list[str]:
+    """Names of a classifier's head's parameters."""
+    return [
+        f"{part}.{name}" for part in modules.head(model) for name, _ in model.get_submodule(part).named_parameters()
+    ]
+
+
 def _take_off(adapted: "PeftModel") -> None:
-    if not adapted.active_peft_config.is_prompt_learning:  # a prefix lies beside the model, not in it
-        adapted.unload()
+    if adapted.active_peft_config.is_prompt_learning:  # a prefix lies beside the model, not in it
+        return
+    model = adapted.get_base_model()
+    for name in modules.head(model):  # where PEFT would leave the copy that was trained
+        setattr(model, name, model.get_submodule(name).original_module)
+    adapted.unload()
 
 
 @contextmanager

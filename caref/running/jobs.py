@@ -42,7 +42,8 @@ def run(job: DictConfig) -> dict[int, dict]:
     for index, told in failures.items():
         progress.failed(index, told)
     waiting = [index for index in planned.indices if index in lacking or index not in records | failures]
-    bench = Workbench(job, saved=planned.cell / "trained", content=planned.description["content"])
+    content, classes = planned.description["content"], planned.pool.classes
+    bench = Workbench(job, saved=planned.cell / "trained", content=content, classes=classes)
     if waiting:
         if planned.unknown:
             raise UserError(planned.unknown)

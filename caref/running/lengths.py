@@ -70,7 +70,7 @@ def _lengths(
     both = [*examples, *asked]
     longest = max(both, key=lambda one: len(one.prompt))
     start = len(backbone.start)
-    if part == "encoder":
+    if part == "encoder" or backbone.classifier:
         yield "dataset.name", "the source", len(longest.prompt), longest
         return
     own = 0 if backbone.encoder_decoder else 1  # a decoder alone reads the prompt too

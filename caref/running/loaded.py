@@ -1,7 +1,7 @@
 """What one job loads once for all its splits, when the first of them needs it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -17,10 +17,12 @@ class Loaded:
         job: the composed, valid configuration.
         content: marks of what its models are, see `caref.models.contents`: hub ids are read at these commits. Without
             them, at their newest.
+        classes: how many choices an example has, for a model that is a classifier.
     """
 
-    def __init__(self, job: DictConfig, content: Mapping[str, str | None] | None = None):
+    def __init__(self, job: DictConfig, content: Mapping[str, str | None] | None = None, classes: int | None = None):
         self.job, self._content = job, content or {}
+        self._classes = classes if job.model.kind == "classifier" else None
         self._encoded: dict[int, tuple[Example, object]] = {}
 
     @cached_property
@@ -58,7 +60,9 @@ class Loaded:
         commit = self.commit("model")
         model = OmegaConf.merge(self.job.model, {"revision": commit}) if commit else self.job.model
         wanted = {"model": model, "content": dict(self._content), "dtype": str(self.dtype)}
-        return _kept("backbone", wanted, lambda: backbones.load(model, device=self.device, dtype=self.dtype))
+        wanted["classes"] = self._classes
+        load = partial(backbones.load, model, device=self.device, dtype=self.dtype, classes=self._classes)
+        return _kept("backbone", wanted, load)
 
     @cached_property
     def objective(self):
@@ -72,14 +76,14 @@ class Loaded:
 
     def tokens(self, examples: Sequence[Example]) -> list:
         """The examples in tokens, each tokenised once however many splits draw it."""
-        from caref.data.batches import encode
+        from caref.data.batches import for_backbone
         from caref.evidence.reading import askable
 
         tokens = []
         for example in examples:
             if id(example) not in self._encoded:  # of one that is kept beside its tokens, and so has its id for good
                 written = text(self.job.dataset.name, example, self.answers_only)
-                encoded = encode(written, self.backbone.tokenizer, self.backbone.encoder_decoder)
+                encoded = for_backbone(example, written, self.backbone)
                 if self.objective.asks:
                     named = self.job.dataset.name
                     encoded = askable(named, example, encoded, self.backbone.tokenizer, self.answers_only)

@@ -53,11 +53,17 @@ class Workbench(Loaded):
     Args:
         job: the composed, valid configuration.
         saved: the folder that trained parts go to, where the job asks for that.
-        content: see `Loaded`.
+        content, classes: see `Loaded`.
     """
 
-    def __init__(self, job: DictConfig, saved: Path, content: Mapping[str, str | None] | None = None):
-        super().__init__(job, content)
+    def __init__(
+        self,
+        job: DictConfig,
+        saved: Path,
+        content: Mapping[str, str | None] | None = None,
+        classes: int | None = None,
+    ):
+        super().__init__(job, content, classes)
         self.saved = saved
         self.unsaved: UserError | None = None  # why a trained part could not be kept
 

@@ -98,7 +98,7 @@ def test_what_does_not_exist_is_refused_in_one_line(command):
         (["tiny_t5", "--peft", "lora"], "--peft lora: must be some of base, dec, aqkv"),
         (["./no_such"], "MODEL=./no_such: no such folder"),
         (["flan_t5"], "MODEL=flan_t5: not in the local cache, and the hub is out of reach"),
-        (["flan_t5"], "conf/model offers bart_base, flan_t5_base"),
+        (["flan_t5"], "conf/model offers bart_base, electra_base, flan_t5_base"),
     ):
         done = command("-m", "caref.budget", *arguments, **offline)
         assert done.returncode == 2 and done.stdout == ""

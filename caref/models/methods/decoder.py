@@ -18,8 +18,9 @@ class Decoder(Sparse):
 
     def parameters(self, model) -> list[str]:
         if not model.config.is_encoder_decoder:
+            what = "an encoder" if modules.classifies(model) else "a decoder"
             raise UserError(
-                f"peft ({self.name}): {model.config.model_type} is a decoder only; to train all of it take peft=base"
+                f"peft ({self.name}): {model.config.model_type} is {what} only; to train all of it take peft=base"
             )
         shared = (model.get_input_embeddings().weight, model.get_output_embeddings().weight)
         inside = f"{modules.decoder_name(model)}."
