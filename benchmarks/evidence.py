@@ -1,6 +1,6 @@
 """What evidence costs: attributions a second beside inseq and captum, and what it adds to the time of a split.
 
-    python benchmarks/evidence.py [--part attributions | split] [--examples 16] [--epochs 2] [--threads 1]
+    python benchmarks/evidence.py [--part attributions | split] [--examples 16] [--eval-size 350] [--epochs 2]
 
 Attributions: Flan-T5-small's shape on real e-SNLI ($CAREF_DATA), the same model, texts and threads for all. inseq is
 given the texts one at a time and `--batch` at a time, and the faster counts; captum, which knows no texts, a plain
@@ -46,10 +46,16 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=16)
     parser.add_argument("--batch", type=int, default=8, help="texts that inseq is given at a time, beside one")
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--eval-size", type=int, default=350)
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
-    sizes = (f"train.epochs={asked.epochs}", "evaluation.max_new_tokens=32", "dry_run=true")
+    sizes = (
+        f"train.epochs={asked.epochs}",
+        f"dataset.eval_size={asked.eval_size}",
+        "evaluation.max_new_tokens=32",
+        "dry_run=true",
+    )
     print(f"{T5_SMALL.told}; {asked.threads} threads; PyTorch {torch.__version__}; seconds of the processor")
     figures = []
     if asked.part != "split":
@@ -190,7 +196,7 @@ def split(asked: argparse.Namespace, sizes: Sequence[str]) -> list[Figure]:
         taken = {}
         for name in ("quick", "full"):
             bench.job = T5_SMALL.job(*sizes, f"evidence={name}")
-            taken[name], _ = spent(bench.evidence, part.model, [drawn], [gold])
+            taken[name], _ = spent(bench.evidence, part, [drawn], [gold])
             print(f"evidence={name} {taken[name]:.0f} s", flush=True)
     bounds = {"quick": (trained + wrote + scored, 4), "full": (trained + wrote, 0.5)}
     return [
