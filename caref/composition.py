@@ -21,6 +21,7 @@ from caref.objectives import terms
 def register() -> None:
     """Make the schemas known to Hydra: `job_schema`, and `schema/GROUP/KIND` for each kind of a group."""
     from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
 
     # Hydra deep-copies its sources at every look into a group, and with them this store, of which there is but one and
     # which hands out copies itself: two thirds of the time that --help takes.
@@ -30,7 +31,10 @@ def register() -> None:
     store.store(group="hydra/sweeper", name="cells_schema", node=Cells)
     for group, schemas in groups().items():
         for kind, schema in schemas.items():
-            store.store(group=f"schema/{group}", name=kind, node=schema)
+            node = OmegaConf.structured(schema)
+            if "options" in node:  # PEFT says which there are
+                OmegaConf.set_struct(node.options, False)
+            store.store(group=f"schema/{group}", name=kind, node=node)
 
 
 def groups() -> dict[str, dict[str, type]]:

@@ -9,15 +9,16 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from caref.config.schema import Train
-from caref.data.batches import Encoded, collate, shuffled
-from caref.errors import SplitFailed
+from caref.data.batches import Batch, Encoded, collate, shuffled
+from caref.errors import SplitFailed, UserError
 from caref.kernels.dropout import own_masks
+from caref.kernels.masks import Hashes
 from caref.models import heads
 from caref.models.asking import Asking
 from caref.models.backbones import Backbone
 from caref.models.packed import PackedPart
 from caref.objectives.objective import Objective
-from caref.objectives.reduction import Terms
+from caref.objectives.reduction import Terms, Totals, totals
 
 
 def precision(choice: str, device: torch.device) -> torch.dtype:
@@ -108,22 +109,19 @@ def fit(
     ]
     history: list[list[dict[str, float]]] = []
     failed: dict[int, SplitFailed] = {}
-    with own_masks(seeds, backbone.device):
+    with own_masks(seeds, backbone.device) as masks, recomputing(backbone, settings, masks):
         with undisturbed(part.model):
             on_epoch(0)
         for step, drawn in enumerate(zip(*orders, strict=True), start=1):
             examples = list(chain.from_iterable(drawn))
-            terms = terms_of(part, backbone, objective, examples, settings.supervise, len(splits), labelled_alone)
-            extra = part.extra_loss()
-            loss = terms.loss if extra is None else terms.loss + extra
-            history.append(_by_split({"loss": loss.detach(), **terms.named}))
+            terms = backward(part, backbone, objective, examples, settings, masks, len(splits), labelled_alone)
+            history.append(_by_split(terms))
             for place, values in enumerate(history[-1]):
                 if place not in failed and not math.isfinite(values["loss"]):
                     told = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
                     failed[place] = SplitFailed(f"step {step} of {total}: {told}; a lower train.lr may help")
             if len(failed) == len(splits):
                 break
-            loss.sum().backward()
             for side in sides:
                 clip(side["params"], settings.max_grad_norm, len(splits))
                 for parameter in side["params"] if failed else ():
@@ -168,6 +166,8 @@ def terms_of(
     supervise: str = "joint",
     splits: int = 1,
     labelled_alone: bool = False,
+    batch: Batch | None = None,
+    whole: Totals | None = None,
 ) -> Terms:
     """The objective of one batch: loss and terms, one a split.
 
@@ -175,8 +175,10 @@ def terms_of(
         examples: those of each split one after the other, equally many.
         supervise: as `caref.config.schema.Train` has it.
         labelled_alone: compute logits where there are labels and nowhere else.
+        batch: these examples in tensors, or a part of them; None to make it.
+        whole: what the means are over, where the batch is a part.
     """
-    batch = collate(examples, backbone)
+    batch = batch or collate(examples, backbone)
     requested = {f"output_{need}": True for need in objective.needs}
     labelled = batch.labelled if labelled_alone else None
     with backbone.autocast(), heads.given(part.model, heads.at(labelled, batch.labels.shape)):
@@ -185,7 +187,68 @@ def terms_of(
     if objective.asks:
         questions = Asking(part.model, backbone, part.beside, examples, splits, part.parameters)
     answer_labels = batch.answer_labels if supervise == "answer" else None
-    return objective(output, batch.labels, answer_labels, splits, labelled, questions)
+    return objective(output, batch.labels, answer_labels, splits, labelled, questions, whole)
+
+
+def backward(
+    part: PackedPart,
+    backbone: Backbone,
+    objective: Objective,
+    examples: Sequence[Encoded],
+    settings: Train,
+    masks: Hashes,
+    splits: int = 1,
+    labelled_alone: bool = False,
+) -> dict[str, torch.Tensor]:
+    """Add the gradients of a step's batch to those of the part's parameters, in as many parts as the settings say.
+
+    What is counted and what is dropped is the whole batch's, so the sums are the same but for their rounding.
+
+    Args:
+        examples, splits, labelled_alone: as `terms_of` takes them.
+        masks: of the block of `own_masks` that this is called in.
+
+    Returns:
+        The loss and every term of the objective by name, (K,) each.
+    """
+    batch, whole = collate(examples, backbone), None
+    if settings.gradient_accumulation > 1:
+        whole = totals(batch.labels, batch.answer_labels if settings.supervise == "answer" else None, groups=splits)
+    sums: dict[str, torch.Tensor] = {}
+    masks.begin_step()
+    for row, rows in batch.parts(settings.gradient_accumulation, splits):
+        masks.begin_part(row)
+        terms = terms_of(
+            part, backbone, objective, examples, settings.supervise, splits, labelled_alone, batch=rows, whole=whole
+        )
+        extra = part.extra_loss() if row == 0 else None
+        loss = terms.loss if extra is None else terms.loss + extra
+        loss.sum().backward()
+        for name, value in {"loss": loss.detach(), **terms.named}.items():
+            sums[name] = sums[name] + value if name in sums else value
+    return sums
+
+
+@contextmanager
+def recomputing(backbone: Backbone, settings: Train, masks: Hashes) -> Iterator[None]:
+    """In the block layers are computed again in the backward pass, where the settings say so, and dropped out alike.
+
+    Raises:
+        UserError: the family cannot.
+    """
+    if not settings.gradient_checkpointing:
+        yield
+        return
+    model = backbone.model
+    try:
+        model.activation_checkpointing_enable({"use_reentrant": False, "context_fn": masks.replayed})
+    except ValueError:
+        told = f"transformers cannot compute the layers of {model.config.model_type} again; leave it out"
+        raise UserError(f"train.gradient_checkpointing=true: {told}") from None
+    try:
+        yield
+    finally:
+        model.activation_checkpointing_disable()
 
 
 def clip(parameters: Sequence[torch.nn.Parameter], max_norm: float, splits: int) -> None:

@@ -69,7 +69,9 @@ class BertScore:
 class Train:
     epochs: int = 50
     lr: float = 3e-5
-    batch_size: int = 4
+    batch_size: int = 4  # examples of an optimiser step
+    gradient_accumulation: int = 1  # parts of a batch that go through the model one after the other, for want of memory
+    gradient_checkpointing: bool = False  # compute layers again in the backward pass, for want of memory
     warmup_steps: int = 500  # linear; never more than five sixths of the run, the paper's own share (500 of 600)
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0

@@ -12,9 +12,15 @@ _TOLD_BY_CONTENT = {
     "tokenizer": ("model", ("tokenizer",)),
     "bertscore": ("bertscore", ("model",)),
 }
+# How a job gets along with the memory that there is: not even told of a cell, whose numbers do not show it.
+_OF_THE_MACHINE = {"train": ("gradient_accumulation", "gradient_checkpointing")}
 _PARTS = ("model", "peft", "dataset", "reg", "bertscore", "train", "evaluation")
 # Keys that came when there were cells already, and the value that those had: at it nothing is said.
-_LATER = {"dataset": {"target": "answer_and_explanation"}, "model": {"kind": "generator"}}
+_LATER = {
+    "dataset": {"target": "answer_and_explanation"},
+    "model": {"kind": "generator"},
+    "peft": {"options": {}},
+}
 
 
 def described(job: Mapping, fingerprint: str, content: Mapping[str, str | None]) -> dict:
@@ -51,8 +57,8 @@ def signature(description: Mapping) -> str:
 
 
 def _said(part: str, values: Mapping) -> dict:
-    later = _LATER.get(part, {})
-    return {key: value for key, value in values.items() if key not in later or value != later[key]}
+    told, later = _without(values, _OF_THE_MACHINE.get(part, ())), _LATER.get(part, {})
+    return {key: value for key, value in told.items() if key not in later or value != later[key]}
 
 
 def _without(values: Mapping, keys: Collection[str]) -> dict:

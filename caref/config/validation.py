@@ -20,6 +20,7 @@ EVIDENCE = Path(__file__).parents[1] / "evidence"
 _AT_LEAST = {
     "train.epochs": 1,
     "train.batch_size": 1,
+    "train.gradient_accumulation": 1,
     "train.warmup_steps": 0,
     "train.weight_decay": 0,
     "evaluation.batch_size": 1,
@@ -118,6 +119,8 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             "dataset.target",
             f"{values['model.name']} chooses an answer and explains nothing; use dataset.target=answer",
         )
+    if values["train.gradient_accumulation"] > values["train.batch_size"]:
+        yield "train.gradient_accumulation", f"must be at most train.batch_size={values['train.batch_size']}, its parts"
     if values["pack"] != "auto" and (type(values["pack"]) is not int or values["pack"] < 1):
         yield "pack", "must be auto or a whole number of splits, at least 1"
     if values["dataset.sampling"] == "feb" and values["dataset.train_split"] == values["dataset.eval_split"]:

@@ -48,6 +48,23 @@ class Batch:
     answer_labels: torch.Tensor
     labelled: torch.Tensor
 
+    def parts(self, parts: int, splits: int = 1) -> "Iterator[tuple[int, Batch]]":
+        """Smaller batches, one after the other, each with equally many rows of each split, and the first one's number.
+
+        Args:
+            parts: how many, or one a row where there are fewer rows.
+            splits: the batch's rows are those of so many splits, equally many of each.
+        """
+        if parts == 1:
+            yield 0, self
+            return
+        places = torch.arange(len(self.labels), device=self.labels.device).view(splits, -1)
+        for rows in filter(torch.numel, places.tensor_split(parts, dim=1)):
+            own = rows.flatten()
+            inputs = {name: tensor[own] for name, tensor in self.inputs.items()}
+            labels = self.labels[own]
+            yield int(rows[0, 0]), Batch(inputs, labels, self.answer_labels[own], _labelled(labels))
+
 
 def for_backbone(example: Example, text: Text, backbone) -> Encoded:
     """One example in the tokens that a backbone reads and answers by."""
@@ -118,7 +135,7 @@ def collate(examples: Sequence[Encoded], backbone) -> Batch:
     beside = {
         "labels": labels,
         "answer_labels": labels.masked_fill(after_answer, IGNORED),
-        "labelled": (labels.flatten() != IGNORED).nonzero().squeeze(-1),
+        "labelled": _labelled(labels),
     }
     inputs, beside = (
         {name: tensor.to(backbone.device) for name, tensor in tensors.items()} for tensors in (inputs, beside)
@@ -139,6 +156,10 @@ def mask_token(tokenizer) -> int:
     if tokenizer.unk_token_id is None:
         raise UserError("evidence: the tokenizer has no token to mask a word by (mask, sentinel or unknown)")
     return tokenizer.unk_token_id
+
+
+def _labelled(labels: torch.Tensor) -> torch.Tensor:
+    return (labels.flatten() != IGNORED).nonzero().squeeze(-1)
 
 
 def shuffled(examples: Sequence[Encoded], batch_size: int, epochs: int, seed: int) -> Iterator[list[Encoded]]:

@@ -16,7 +16,7 @@ from caref.kernels import masks
 
 
 @contextmanager
-def own_masks(seeds: Sequence[int], device: torch.device) -> Iterator[None]:
+def own_masks(seeds: Sequence[int], device: torch.device) -> Iterator[masks.Hashes]:
     """In the block all dropout draws its masks from the seeds of the splits that share the batch.
 
     `torch.nn.functional.dropout` and `scaled_dot_product_attention` are replaced meanwhile; every model comes to one
@@ -25,7 +25,7 @@ def own_masks(seeds: Sequence[int], device: torch.device) -> Iterator[None]:
     Args:
         seeds: one a split; the first dimension of all that is dropped out holds equally many rows of each, in order.
     """
-    hashes = masks.hashes(seeds, device)
+    hashes = masks.Hashes(seeds, device)
     dropout, attention = functional.dropout, functional.scaled_dot_product_attention
 
     def masked_dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -50,7 +50,7 @@ def own_masks(seeds: Sequence[int], device: torch.device) -> Iterator[None]:
 
     functional.dropout, functional.scaled_dot_product_attention = masked_dropout, masked_attention
     try:
-        yield
+        yield hashes
     finally:
         functional.dropout, functional.scaled_dot_product_attention = dropout, attention
 

@@ -7,8 +7,8 @@ on CPU the same is compiled (masks.cpp), which is several times faster, and fast
 import ctypes
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from itertools import count
 from pathlib import Path
 
 import torch
@@ -27,12 +27,46 @@ _STAGES = ((16, 0xFFFF, 0x85EBCA6B - 2**32), (13, 0x7FFFF, 0xC2B2AE35 - 2**32))
 _GOLDEN = 0x9E3779B9 - 2**32
 
 
-def hashes(seeds: Sequence[int], device: torch.device | str) -> Iterator[Tensor]:
-    """(K,) int32, without end: where the masks of K splits begin, one dropout of their training after the other."""
-    keys = mixed(torch.tensor([_signed(seed) for seed in seeds], dtype=torch.int32, device=device))
-    for begin in count(step=_AHEAD):
-        indices = torch.arange(begin, begin + _AHEAD, dtype=torch.int32, device=device)
-        yield from mixed(keys + indices.unsqueeze(-1) * _GOLDEN)
+class Hashes:
+    """Where the masks of K splits begin, (K,) int32, one dropout of their training after the other, without end.
+
+    A step may be computed in parts, and parts of it again: each value is dropped as it is in one pass over the batch.
+    """
+
+    def __init__(self, seeds: Sequence[int], device: torch.device | str):
+        self._keys = mixed(torch.tensor([_signed(seed) for seed in seeds], dtype=torch.int32, device=device))
+        self._next, self._row, self._step = 0, 0, 0  # the dropout that comes, the part's first row, the step's first
+        self._made, self._made_from = (), 0
+
+    def __next__(self) -> Tensor:
+        if not 0 <= self._next - self._made_from < len(self._made):
+            self._made_from = self._next - self._next % _AHEAD
+            indices = torch.arange(_AHEAD, dtype=torch.int32, device=self._keys.device) + self._made_from
+            self._made = mixed(self._keys + indices.unsqueeze(-1) * _GOLDEN).unbind()
+        hashed = self._made[self._next - self._made_from]
+        self._next += 1
+        return hashed + _signed(self._row * _GOLDEN) if self._row else hashed  # the row is hashed before the columns
+
+    def begin_step(self) -> None:
+        """What follows is the whole of a step's batch, or its first part."""
+        self._step, self._row = self._next, 0
+
+    def begin_part(self, row: int) -> None:
+        """What follows is the part of the step's batch that begins with this row of each split."""
+        self._next, self._row = self._step, row
+
+    def replayed(self) -> tuple[AbstractContextManager, AbstractContextManager]:
+        """What `torch.utils.checkpoint` takes as its context_fn, for what is computed now and once more later."""
+        return nullcontext(), self._again(self._next, self._row)
+
+    @contextmanager
+    def _again(self, *begun: int) -> Iterator[None]:
+        after = self._next, self._row
+        self._next, self._row = begun
+        try:
+            yield
+        finally:
+            self._next, self._row = after
 
 
 def drop(values: Tensor, hashed: Tensor, p: float) -> Tensor:

@@ -4,6 +4,7 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,18 +31,22 @@ def wrapped(model: "PreTrainedModel", method: "Adapter", seed: int, total_steps:
     """
     from peft import get_peft_model
 
+    own = {id(parameter) for parameter in model.parameters()}
     children = [(module, dict(module._modules)) for module in model.modules()]
     with torch.random.fork_rng(devices=[]), _peft_quiet():
         torch.default_generator.manual_seed(seed)
         try:
-            wanted = method.configuration(model, total_steps)
+            wanted = replace(method.configuration(model, total_steps), **method.options)
             if head := modules.head(model):
                 wanted.modules_to_save = head
             adapted = get_peft_model(model, wanted)
-        except ValueError as error:
-            for module, own in children:  # PEFT may have put on a part by then
+            for name, parameter in adapted.named_parameters():
+                if parameter.requires_grad and id(parameter) in own:
+                    raise ValueError(f"it would train {name}, the model's own, too; leave out what asks for that")
+        except (ValueError, TypeError, NotImplementedError) as error:
+            for module, before in children:  # PEFT may have put on a part by then
                 module._modules.clear()
-                module._modules.update(own)
+                module._modules.update(before)
             raise UserError(f"peft ({method.name}): PEFT refuses {model.config.model_type}: {error}") from None
     for name, parameter in adapted.named_parameters():
         if ".ranknum." in name:  # a constant of AdaLoRA's, which PEFT leaves trainable on a bfloat16 model

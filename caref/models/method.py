@@ -4,17 +4,23 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from omegaconf import OmegaConf
 
 from caref.config.kinds import kinds, made
 from caref.config.schema import Peft
-from caref.models import methods
+from caref.models import methods, options
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
     from torch import Tensor
     from transformers import PreTrainedModel
+
+
+# Options of PEFT's that change what a split starts from, how large it is or a factor: packed layers keep to them.
+_SIDE_BY_SIDE = {"use_rslora", "init_lora_weights", "rank_pattern", "alpha_pattern", "exclude_modules", "lora_bias"}
 
 
 @dataclass
@@ -39,7 +45,26 @@ class Sparse(Method):
 
 @dataclass
 class Adapter(Method):
-    """Trains an adapter of PEFT's beside the model's own parameters."""
+    """Trains an adapter of PEFT's beside the model's own parameters.
+
+    Attributes:
+        options: further fields of PEFT's configuration, such as use_rslora: true.
+        tuner: PEFT's folder of it; None where it is called as the method is.
+        taken: which of the method's keys sets a field of PEFT's, by the field's name.
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    tuner: ClassVar[str | None] = None
+    taken: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self):
+        if OmegaConf.is_config(self.options):
+            self.options = OmegaConf.to_container(self.options, resolve=True)
+        options.check(self.tuner or self.method, self.options, self.taken)
+
+    def why_alone(self) -> str | None:
+        strange = sorted(self.options.keys() - _SIDE_BY_SIDE)
+        return f"it has not been tried side by side: peft.options.{strange[0]}" if strange else None
 
     def left_out(self, model: "PreTrainedModel") -> str | None:
         """One line of what of the model this cannot adapt though it would be expected to; None where it is nothing."""

@@ -12,7 +12,7 @@ from caref.config.schema import Reg
 from caref.objectives import terms as known
 from caref.objectives.definition import Asking, Definition, Predicted
 from caref.objectives.per_token import class_indices
-from caref.objectives.reduction import Terms, reduce
+from caref.objectives.reduction import Terms, Totals, reduce
 from caref.objectives.terms.sced import Sced
 
 
@@ -46,6 +46,7 @@ class Objective:
         groups: int | None = None,
         labelled: Tensor | None = None,
         questions: Asking | None = None,
+        whole: Totals | None = None,
     ) -> Terms:
         """The loss of one batch and its named terms.
 
@@ -58,6 +59,8 @@ class Objective:
             labelled: (N,) places of labels.flatten() that are not ignored: `output.logits`, (..., V), is of these
                 alone, in their order. For a definition `by_position` only.
             questions: the batch as questions to the model, for a definition that `asks`.
+            whole: what the means are over, where the batch is a part of a larger one; the parts' losses, and their
+                gradients, then add up to the larger one's.
 
         Raises:
             ValueError: the definition asks and is given no questions; no target token in the batch or in one of its
@@ -78,7 +81,7 @@ class Objective:
             if questions is None:
                 raise ValueError("this objective asks the model more than its logits say, and is given nothing else")
             terms = {**terms, **self.definition.asked(questions)}
-        return reduce(terms, labels, answer_labels, ignore_index=self.ignore_index, groups=groups)
+        return reduce(terms, labels, answer_labels, ignore_index=self.ignore_index, groups=groups, count=whole)
 
 
 def _spread(values: Tensor, places: Tensor, shape: Sequence[int]) -> Tensor:

@@ -17,6 +17,26 @@ class Terms:
     named: Mapping[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Totals:
+    """What means are over: target positions, those of answers, and examples; scalars, or (groups,) each."""
+
+    positions: Tensor | int
+    answered: Tensor | int
+    examples: Tensor | int
+
+
+def totals(
+    labels: Tensor, answer_labels: Tensor | None = None, *, ignore_index: int = -100, groups: int | None = None
+) -> Totals:
+    """What the means of a batch are over; the arguments are those of `reduce`."""
+    counted = labels != ignore_index
+    answered = counted if answer_labels is None else answer_labels != ignore_index
+    return Totals(
+        _sum(counted, groups), _sum(answered, groups), (labels.shape[0] if labels.dim() else 1) // (groups or 1)
+    )
+
+
 def reduce(
     terms: Mapping[str, Term],
     labels: Tensor,
@@ -24,7 +44,7 @@ def reduce(
     *,
     ignore_index: int = -100,
     groups: int | None = None,
-    count: Tensor | int | None = None,
+    count: Totals | Tensor | int | None = None,
 ) -> Terms:
     """Mean of each term over its counted positions of the whole batch, and their weighted sum.
 
@@ -33,7 +53,7 @@ def reduce(
         answer_labels: the same with all but the answer ignored; given when only the answer is supervised.
         groups: the batch is this many equal groups of examples, one after the other, each with means of its
             own; loss and named values are then (groups,) instead of scalars.
-        count: divide by this count instead, for batches that are parts of a larger one; a part may be empty.
+        count: divide by these counts instead, for batches that are parts of a larger one; a part may be empty.
 
     Raises:
         ValueError: nothing to predict in the batch (or in one of its groups), where a mean would be NaN; a count that
@@ -41,22 +61,23 @@ def reduce(
     """
     counted = labels != ignore_index
     answered = counted if answer_labels is None else answer_labels != ignore_index
-    totals = {True: _total(answered, groups), False: _total(counted, groups)}
-    if count is not None:
-        if not count > 0:
-            raise ValueError(f"count={count}: must be above 0, the target tokens of the whole batch")
-    elif not torch.stack([totals[True], totals[False]]).all():
-        raise ValueError("the batch has no target token: every label is ignored, so no mean exists")
+    over = count
+    if not isinstance(count, Totals):
+        over = totals(labels, answer_labels, ignore_index=ignore_index, groups=groups)
+        if count is None and not torch.stack([over.positions, over.answered]).all():
+            raise ValueError("the batch has no target token: every label is ignored, so no mean exists")
+        if count is not None:
+            if not count > 0:
+                raise ValueError(f"count={count}: must be above 0, the target tokens of the whole batch")
+            over = Totals(count, count, over.examples)
 
     loss, named = 0.0, {}
     for name, term in terms.items():
         if term.values.shape == labels.shape:
-            where = answered if term.supervised else counted
-            total = totals[term.supervised] if count is None else count
-            values = torch.where(where, term.values, 0.0)
+            values = torch.where(answered if term.supervised else counted, term.values, 0.0)
+            total = over.answered if term.supervised else over.positions
         else:
-            values = term.values
-            total = values.numel() // (groups or 1)
+            values, total = term.values, over.examples
         mean = _sum(values, groups) / total
         named[name] = mean.detach()
         if term.weight:
@@ -66,7 +87,3 @@ def reduce(
 
 def _sum(values: Tensor, groups: int | None) -> Tensor:
     return values.sum() if groups is None else values.reshape(groups, -1).sum(-1)
-
-
-def _total(counted: Tensor, groups: int | None) -> Tensor:
-    return _sum(counted, groups)

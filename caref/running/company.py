@@ -1,20 +1,25 @@
 """Whether splits side by side compute what each computes alone, found by trying rather than by knowing the family."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
+from caref import training
+from caref.config.schema import Train
 from caref.data.batches import Encoded
+from caref.errors import UserError
 from caref.kernels.dropout import own_masks
 from caref.models.backbones import Backbone
 from caref.models.packed import packed_part
 from caref.objectives.objective import Objective
-from caref.training import terms_of
 
 if TYPE_CHECKING:
     from caref.config.schema import Peft
+    from caref.models.method import Adapter
 
+_ONE_PASS = Train()
 _ROWS = 2  # examples of each split that is tried
 # How far rounding may take a gradient: a share of the parameter's own norm, and of the norm of all.
 _OWN = {torch.float32: 1e-2, torch.bfloat16: 0.15}
@@ -38,7 +43,7 @@ def why_alone(
     """
     if (reason := objective.definition.why_alone()) is not None:
         return reason
-    by_length = sorted(examples, key=lambda example: len(example.prompt) + len(example.target))
+    by_length = _by_length(examples)
     batches, seeds = [by_length[:_ROWS], by_length[-_ROWS:]], [seed, seed + 1]
     try:
         alone = [_gradients(backbone, peft, objective, [own], [one]) for own, one in zip(batches, seeds, strict=True)]
@@ -47,13 +52,66 @@ def why_alone(
             return "the model draws random numbers of its own, for all rows of a batch at once"
         together = _gradients(backbone, peft, objective, batches, seeds)
     except Exception as error:  # alone it may do well; if not, the split itself will say so
-        return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        return _told(error)
     for place, own in enumerate(alone):
         packed = {name: gradient[place].view_as(own[name]) for name, gradient in together.items()}
         apart = _apart(own, packed, _OWN[backbone.dtype], _ALL[backbone.dtype])
         if apart is not None:
             return f"in company of another the gradient of {apart} is not what it is alone"
     return None
+
+
+def why_not(
+    backbone: Backbone, peft: "Peft", objective: Objective, examples: Sequence[Encoded], seed: int, settings: Train
+) -> str | None:
+    """Why a batch in parts, or layers computed again, would not come to the gradients of one pass; None where it would.
+
+    Found on the first step of a training with the shortest of these examples, as `why_alone` finds it.
+
+    Args:
+        examples: of one split, two at least.
+        seed: the split's.
+        settings: how a step is to be computed.
+    """
+    if objective.asks and settings.gradient_accumulation > 1:
+        return "the objective asks the model about whole batches"
+    few = [_by_length(examples)[:_ROWS]]
+    once = replace(settings, gradient_accumulation=1, gradient_checkpointing=False)
+    expected = _gradients(backbone, peft, objective, few, [seed], settings=once)
+    try:
+        found = _gradients(backbone, peft, objective, few, [seed], settings=settings)
+    except UserError:
+        raise
+    except Exception as error:
+        return _told(error)
+    apart = _apart(expected, found, _OWN[backbone.dtype], _ALL[backbone.dtype])
+    return apart and f"the gradient of {apart} is not what it is in one pass"
+
+
+def idle(
+    backbone: Backbone, adapter: "Adapter", objective: Objective, examples: Sequence[Encoded], seed: int, option: str
+) -> bool:
+    """Whether an option of PEFT's changes neither what is trained nor its first gradients.
+
+    Args:
+        adapter: with this option among its `options`.
+        examples: of one split.
+        seed: the split's.
+    """
+    few = [_by_length(examples)[:_ROWS]]
+    options = {name: value for name, value in adapter.options.items() if name != option}
+    found = _gradients(backbone, adapter, objective, few, [seed])
+    without = _gradients(backbone, replace(adapter, options=options), objective, few, [seed])
+    shapes, others = ({name: one.shape for name, one in each.items()} for each in (found, without))
+    return shapes == others and _apart(found, without, _REPEATED, 0.0) is None
+
+
+def _by_length(examples: Sequence[Encoded]) -> list[Encoded]:
+    return sorted(examples, key=lambda example: len(example.prompt) + len(example.target))
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def _gradients(
@@ -63,6 +121,7 @@ def _gradients(
     batches: Sequence[Sequence[Encoded]],
     seeds: Sequence[int],
     stream: int | None = None,
+    settings: Train = _ONE_PASS,
 ) -> dict[str, torch.Tensor]:
     """By name, the first gradients of splits side by side, (K, ...) each; of one split without that dimension.
 
@@ -74,9 +133,9 @@ def _gradients(
     with torch.random.fork_rng(devices=cuda), together as part:
         torch.manual_seed(seeds[0] if stream is None else stream)
         part.model.train()
-        with own_masks(seeds, backbone.device):
+        with own_masks(seeds, backbone.device) as masks, training.recomputing(backbone, settings, masks):
             examples = [example for own in batches for example in own]
-            terms_of(part, backbone, objective, examples, splits=len(batches)).loss.sum().backward()
+            training.backward(part, backbone, objective, examples, settings, masks, len(batches))
         trained = {**dict(zip(part.names, part.parameters, strict=True)), **part.explaining}
         return {
             name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
@@ -90,6 +149,6 @@ def _apart(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], of_own:
     apart = torch.stack([(one[name] - other[name]).norm() for name in one]).double().tolist()
     whole = sum(norm**2 for norm in norms) ** 0.5
     for name, norm, distance in zip(one, norms, apart, strict=True):
-        if distance > of_own * norm + of_all * whole:
+        if not distance <= of_own * norm + of_all * whole:  # nor may either be NaN
             return name
     return None

@@ -51,6 +51,8 @@ def run(job: DictConfig) -> dict[int, dict]:
         for line in trials.left_out(bench):
             progress.say(line)
         trials.check_lengths(bench, [planned.sampler(index) for index in waiting])
+        trials.check_options(bench, planned.sampler(waiting[0]))
+        trials.check_steps(bench, planned.sampler(waiting[0]))
         trials.try_evidence(bench, planned.sampler(waiting[0]))
     packs = Packs(bench, progress.say)
     with tracking(job.tracker, planned.cell, planned.description) as tracker:

@@ -77,6 +77,7 @@ def refuse_unknown(job: DictConfig) -> None:
 def having(key: str) -> list[str]:
     """The choices that have a key, such as reg=sced of reg.alpha."""
     group, _, name = key.partition(".")
+    name = name.partition(".")[0]  # peft.options.use_rslora
     return [f"{group}={choice}" for choice, kind in _kinds(group).items() if name in kind.__dataclass_fields__]
 
 
@@ -89,8 +90,9 @@ def no_such(key: str, typed: Sequence[str]) -> str:
     """
     group, _, name = key.rpartition(".")
     if others := having(key):
-        chosen = [override for override in typed if override.startswith(f"{group}=")]
-        lacking = chosen[-1] if chosen else f"the {group} of this job"
+        part = key.partition(".")[0]
+        chosen = [override for override in typed if override.startswith(f"{part}=")]
+        lacking = chosen[-1] if chosen else f"the {part} of this job"
         return f"{key}: {lacking} has no such key; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it"
     for beside in groups_beside_the_job():
         if difflib.get_close_matches(key, [beside], cutoff=0.8):

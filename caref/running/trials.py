@@ -110,6 +110,44 @@ def try_evidence(bench: Workbench, split: Split) -> None:
             bench.evidence(part, [few], [[written]])
 
 
+def check_steps(bench: Workbench, split: Split) -> None:
+    """Refuse to compute a step in parts, or layers again, where that comes to other gradients than one pass.
+
+    Raises:
+        UserError: naming the key of train.
+    """
+    from caref.config.schema import Train
+    from caref.running import company
+
+    asked = OmegaConf.to_object(bench.job.train)
+    for key in ("gradient_accumulation", "gradient_checkpointing"):
+        settings = replace(Train(), supervise=asked.supervise, **{key: getattr(asked, key)})
+        if settings == Train(supervise=asked.supervise):
+            continue
+        told = company.why_not(
+            *(bench.backbone, bench.job.peft, bench.objective, bench.tokens(split.train), split.seed, settings)
+        )
+        if told is not None:
+            called = f"{bench.job.peft.name} on {bench.backbone.model.config.model_type}"
+            raise UserError(f"train.{key}={str(getattr(asked, key)).lower()}: {called}: {told}; leave it out")
+
+
+def check_options(bench: Workbench, split: Split) -> None:
+    """Refuse an option of PEFT's that changes nothing: it would make a cell of its own with the numbers of another.
+
+    Raises:
+        UserError: naming the option.
+    """
+    from caref.models import method
+    from caref.running import company
+
+    chosen = method.build(bench.job.peft)
+    for option in getattr(chosen, "options", {}):
+        if company.idle(bench.backbone, chosen, bench.objective, bench.tokens(split.train), split.seed, option):
+            told = f"with {chosen.name} on {bench.backbone.model.config.model_type} it changes nothing; leave it out"
+            raise UserError(f"peft.options.{option}: {told}")
+
+
 def rehearse(bench: Workbench, split: Split) -> None:
     """One step of training on the split's longest examples and the first words of its longest generations."""
     from caref import training

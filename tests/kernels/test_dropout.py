@@ -9,7 +9,7 @@ from caref.kernels.dropout import attention_weights, own_masks
 
 
 def first(*seeds: int) -> torch.Tensor:
-    return next(masks.hashes(seeds, "cpu"))
+    return next(masks.Hashes(seeds, "cpu"))
 
 
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float64, torch.bfloat16))
@@ -65,7 +65,7 @@ def test_a_share_p_is_dropped_along_every_dimension_and_neighbours_are_independe
 
 
 def test_no_two_dropouts_of_a_training_share_a_mask():
-    hashes = masks.hashes([7004], "cpu")
+    hashes = masks.Hashes([7004], "cpu")
     drawn = [masks.dropped(next(hashes), (1, 64), 0.5) for _ in range(2100)]  # past the ones made at once
     assert len({tuple(mask.flatten().tolist()) for mask in drawn}) == len(drawn)
 

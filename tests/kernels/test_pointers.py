@@ -81,7 +81,7 @@ def test_other_logits_and_other_labels_are_refused_by_the_kernels(dtype):
 
 
 def test_dropout_reads_a_negated_view_with_its_sign_and_leaves_a_dtensor_to_pytorch():
-    values, hashed = torch.randn(4, 8), next(masks.hashes([7004, 3639], "cpu"))
+    values, hashed = torch.randn(4, 8), next(masks.Hashes([7004, 3639], "cpu"))
     expected = masks.drop(values, hashed, 0.5)
     assert torch.equal(masks.drop(torch._neg_view(values), hashed, 0.5), -expected)
     with pytest.raises(TypeError, match="expected a tensor on cpu"):

@@ -1,6 +1,7 @@
 """AdaLoRA (Zhang et al. 2023), by PEFT."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from caref.config.ranges import above, at_least, below
 from caref.errors import UserError
@@ -22,7 +23,20 @@ class AdaLora(Adapter):
     interval: int = 10  # steps between two allocations (PEFT's deltaT)
     orthogonality: float = 0.5  # weight of the orthogonality term
 
+    taken: ClassVar = {
+        "init_r": "init_r",
+        "target_r": "target_r",
+        "lora_alpha": "alpha",
+        "lora_dropout": "dropout",
+        "tinit": "warmup",
+        "tfinal": "settle",
+        "deltaT": "interval",
+        "orth_reg_weight": "orthogonality",
+        "r": "init_r",
+    }
+
     def __post_init__(self):
+        super().__post_init__()
         at_least(1, init_r=self.init_r, target_r=self.target_r, interval=self.interval)
         above(0, alpha=self.alpha)
         at_least(0, dropout=self.dropout, warmup=self.warmup, settle=self.settle, orthogonality=self.orthogonality)

@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import dataclass
+from typing import ClassVar
 
 from caref.config.ranges import at_least
 from caref.errors import UserError
@@ -16,7 +17,11 @@ class Prefix(Adapter):
     method: str = "prefix"
     tokens: int = 20  # virtual tokens before every layer's keys and values
 
+    tuner = "prefix_tuning"
+    taken: ClassVar = {"num_virtual_tokens": "tokens"}
+
     def __post_init__(self):
+        super().__post_init__()
         at_least(1, tokens=self.tokens)
 
     def left_out(self, model) -> None:
