@@ -86,6 +86,16 @@ def test_gradients_and_terms_are_those_of_one_pass_to_1e_9(model, choice, splits
     assert any(gradient.abs().max() > 1e-3 for gradient in once[1])
 
 
+def test_what_a_method_adds_to_the_loss_is_added_once_a_step(composed):
+    backbone = loaded("tiny_t5", composed)
+    peft = composed("peft=adalora", "peft.init_r=6", "peft.target_r=2").peft
+    once = stepped(backbone, peft, BATCHES[:1], Train(), steps=1)
+    parts = stepped(backbone, peft, BATCHES[:1], Train(gradient_accumulation=3), steps=1)
+    torch.testing.assert_close(parts, once, rtol=1e-5, atol=1e-7)  # the orthogonality term is float32
+    alone = once[0]["loss"] - once[0]["ce"] - 0.1 * once[0]["sced"] - 0.1 * once[0]["kl"]
+    assert alone > 0.1  # so that twice of it would show
+
+
 def test_the_mean_of_the_parts_means_would_be_another_number(composed):
     backbone, peft = loaded("tiny_t5", composed), composed("peft=aq").peft
     whole = stepped(backbone, peft, BATCHES[:1], Train(), steps=1)[0]["loss"]
