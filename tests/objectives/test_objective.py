@@ -15,7 +15,9 @@ from hydra.core.global_hydra import GlobalHydra
 from caref import CarefLoss
 from caref.composition import register
 from caref.errors import UserError
+from caref.objectives.definition import Term
 from caref.objectives.objective import build
+from caref.objectives.reduction import reduce, totals
 
 CONF = Path(__file__).parents[2] / "conf"
 ASKING = {"ivra", "smat"}  # of the model more than logits: tests/models/test_asking.py
@@ -246,6 +248,13 @@ def test_supervising_the_answer_alone_leaves_regularisers_on_all_positions(batch
     torch.testing.assert_close(answer.loss - joint.loss, answer.named["ce"] - joint.named["ce"])
 
 
+@pytest.mark.parametrize("name", REGS)
+def test_whatever_the_objective_only_what_teaches_the_label_is_counted_on_the_answer(batch, name):
+    joint, answer = build(reg(name))(batch, batch.labels), build(reg(name))(batch, batch.labels, batch.answers)
+    for term, value in answer.named.items():
+        assert torch.allclose(value, joint.named[term]) == (term not in ("ce", "entmax")), term
+
+
 def test_label_smoothing_is_pytorchs(batch):
     terms = build(reg("label_smoothing", "reg.smoothing=0.3"))(batch, batch.labels)
     expected = F.cross_entropy(batch.logits.flatten(0, 1), batch.labels.flatten(), label_smoothing=0.3)
@@ -294,3 +303,28 @@ def test_the_public_name_needs_no_torch_until_used():
 
     code = "import caref, sys; assert 'torch' not in sys.modules; caref.CarefLoss; assert 'torch' in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=CONF.parent)
+
+
+def test_a_term_of_examples_is_their_mean_whole_in_splits_and_in_parts(batch):
+    values = torch.tensor([1.0, 2.0, 4.0, 9.0], dtype=torch.float64)
+    of_examples = {"own": Term(values, 2.0)}
+    assert reduce(of_examples, batch.labels).loss.item() == 2 * 4.0
+    assert reduce(of_examples, batch.labels, groups=2).loss.tolist() == [2 * 1.5, 2 * 6.5]
+    whole = totals(batch.labels, groups=2)
+    halves = [
+        reduce({"own": Term(values[[n, n + 2]], 2.0)}, batch.labels[[n, n + 2]], groups=2, count=whole) for n in (0, 1)
+    ]
+    assert sum(half.loss for half in halves).tolist() == [2 * 1.5, 2 * 6.5]
+
+
+def test_parts_of_a_batch_add_up_to_the_whole_where_only_the_answer_is_supervised(batch):
+    objective, places = build(reg("sced")), ([0, 2], [1, 3])
+    whole = totals(batch.labels, batch.answers, groups=2)
+    parts = [
+        objective(SimpleNamespace(logits=batch.logits[rows]), batch.labels[rows], batch.answers[rows], 2, whole)
+        for rows in places
+    ]
+    expected = objective(batch, batch.labels, batch.answers, groups=2)
+    torch.testing.assert_close(sum(part.loss for part in parts), expected.loss)
+    for name, value in expected.named.items():
+        torch.testing.assert_close(sum(part.named[name] for part in parts), value)
