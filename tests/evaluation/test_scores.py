@@ -137,6 +137,14 @@ def test_an_empty_explanation_or_a_wrong_answer_is_worth_nothing(scorer, generat
     assert scores["nbert_strict"] == 0 and scores["similarity"] == (0 if right else None)
 
 
+def test_the_floor_is_a_mean_over_all_examples_whatever_is_answered(scorer):
+    examples = [by_hand("a dog is an animal"), by_hand("unk"), by_hand("they sleep")]
+    floors = [score("esnli", [one], ["neutral"], scorer)[0]["floor"] for one in examples]
+    assert floors[1] == pytest.approx(1) and len(set(floors)) == 3
+    for generations in (["entailment"] * 3, ["neutral"] * 3, ["entailment", "neutral", "neutral because no"]):
+        assert score("esnli", examples, generations, scorer)[0]["floor"] == pytest.approx(sum(floors) / 3)
+
+
 def test_similarity_is_nbert_of_right_answers_alone(scorer):
     generations = ["entailment because a dog is an animal", "neutral because a dog is an animal", "entailment"]
     scores, predictions = score("esnli", [by_hand("a dog is an animal")] * 3, generations, scorer)
