@@ -58,6 +58,24 @@ def test_a_calibrated_model_has_an_error_that_goes_to_zero_and_an_overconfident_
     assert over["temperature"] == pytest.approx(3, rel=0.02)
 
 
+def test_each_half_is_tempered_by_what_fits_the_other():
+    logits, labels = drawn(5, count=400)
+    labels[::2] = logits[::2].argmax(-1)  # one half asks for confidence, the other for none
+    labels[::10] = 0
+    steps = np.exp(np.linspace(-np.log(100), np.log(100), 4001))
+
+    def fitted(rows: slice) -> float:
+        losses = [log_loss(labels[rows], softmax(logits[rows] / t, -1), labels=range(3)) for t in steps]
+        return steps[int(np.argmin(losses))]
+
+    even, odd = slice(0, None, 2), slice(1, None, 2)
+    temperatures = {"even": fitted(even), "odd": fitted(odd)}
+    assert temperatures["odd"] > 3 * temperatures["even"]
+    halves = ((even, temperatures["odd"]), (odd, temperatures["even"]))
+    losses = [log_loss(labels[rows], softmax(logits[rows] / t, -1), labels=range(3)) for rows, t in halves]
+    assert calibration.scores(logits, labels)["nll_tempered"] == pytest.approx(np.mean(losses), rel=1e-3)
+
+
 def test_risk_over_coverage_by_hand():
     confidence, right = np.array([0.9, 0.5, 0.7]), np.array([True, False, False])
     assert calibration.aurc(confidence, right) == pytest.approx((0 + 1 / 2 + 2 / 3) / 3)
