@@ -144,6 +144,8 @@ def test_a_model_is_what_its_content_is_and_not_where_it_lies(composed):
     assert mark(here, content=content) == mark(there, content=content)
     assert mark(here, content=content) == mark(composed("model.path=here", "bertscore.model=there"), content=content)
     assert mark(here, content={}) != mark(there, content={})  # where nothing tells what they are
+    told, elsewhere = content | {"tokenizer": "files:3"}, composed("model.path=there", "model.tokenizer=b")
+    assert mark(composed("model.path=here", "model.tokenizer=a"), content=told) == mark(elsewhere, content=told)
     others = [content | {what: "files:2"} for what in content]
     assert len({mark(here, content=one) for one in (content, *others)}) == 4
 

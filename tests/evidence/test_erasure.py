@@ -42,6 +42,25 @@ def test_the_true_evidence_beats_random_words():
     assert scores["leave_one_out.tau"] == pytest.approx(1) and abs(scores["random.tau"]) < 0.1
 
 
+def test_random_words_are_drawn_anew_and_as_many_as_are_compared_with():
+    asked = []
+
+    class Noting(Additive):
+        def log_p_without(self, removed):
+            asked.append(removed)
+            return super().log_p_without(removed)
+
+    own = questions(6)
+    reading = Noting(own)
+    tops = [[tuple(one.rankable[:3]) for one in own]]
+    erasure._random_flips(reading, tops)
+    (drawn,) = asked[0]
+    for sets, one in zip(drawn, own, strict=True):
+        assert [len(words) for words in sets] == [3] * erasure.DRAWS
+        assert len({tuple(sorted(words)) for words in sets}) > 1
+        assert all(len({*words}) == 3 and {*words} <= {*one.rankable} for words in sets)
+
+
 def test_drops_by_hand():
     whole = np.log([0.7, 0.2, 0.1])
     tables = np.log([[0.4, 0.5, 0.1], [0.1, 0.8, 0.1], [0.6, 0.3, 0.1], [0.7, 0.2, 0.1]])

@@ -98,6 +98,14 @@ def test_eight_splits_are_trained_as_a_plain_loop_trains_each_to_1e_9(model, cho
         assert texts[place] == alone
 
 
+def test_what_a_training_came_to_is_the_mean_over_its_last_epoch(backbone, peft):
+    history, _, _, outcome = side_by_side_run(backbone("tiny_llama"), peft("aq"), (0, 1))
+    last = history[-3:]  # 5 examples, 2 a step
+    for place, terms in enumerate(outcome):
+        assert terms == pytest.approx({name: sum(step[place][name] for step in last) / 3 for name in history[0][place]})
+    assert outcome[0]["loss"] != pytest.approx(sum(step[0]["loss"] for step in history) / 6, rel=1e-5)
+
+
 @pytest.mark.parametrize("rate", (0.0, 0.1))
 @pytest.mark.parametrize(("model", "choice"), CASES)
 def test_in_float32_eight_splits_write_what_each_writes_alone_with_and_without_dropout(
