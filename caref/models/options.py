@@ -65,7 +65,7 @@ def _fields(tuner: str) -> dict[str, str]:
     """The fields of a tuner's configuration class, what it inherits included, and the types they are declared with."""
     package = Path(find_spec("peft").origin).parent
     classes = {}
-    for file in ("config.py", "tuners/lora/config.py", f"tuners/{tuner}/config.py"):
+    for file in ("config.py", "tuners/lycoris_utils.py", "tuners/lora/config.py", f"tuners/{tuner}/config.py"):
         if (package / file).is_file():
             tree = ast.parse((package / file).read_text(encoding="utf-8"))
             own = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
