@@ -1,14 +1,9 @@
 """The work on a few of a job's splits at a time: train, generate, ask for evidence, score."""
 
 import math
-import platform
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
@@ -18,15 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from caref.data.splits import Split
 from caref.errors import SplitFailed, UserError
-from caref.running import saving
+from caref.running import provenance, saving
 from caref.running.loaded import Loaded
 from caref.running.progress import Progress
 
 if TYPE_CHECKING:
     from caref.evidence.probe import Evidence
     from caref.models.packed import PackedPart
-
-_VERSIONED = ("torch", "transformers", "peft", "tokenizers", "bert-score", "numpy")
 
 
 @dataclass(frozen=True)
@@ -192,7 +185,7 @@ class Workbench(Loaded):
             *(batch_size, self.job.evaluation.max_new_tokens, self.answers_only, part.beside),
         )
         seconds = {"evidence": (time.monotonic() - began) / len(splits)}
-        return [replace(one, run=self._provenance(seconds, len(splits))) for one in found]
+        return [replace(one, run=provenance.of(self.device, self.dtype, seconds, len(splits))) for one in found]
 
     def _evidence_amid(self, part, splits: Sequence[Split], evaluation: Sequence[Sequence]) -> "list[Evidence]":
         """Of each split, amid its training: its model writes for the examples that are looked at."""
@@ -251,25 +244,9 @@ class Workbench(Loaded):
             "scores": scores,
             "training": {name: _rounded(value) for name, value in terms.items()},
             "counts": counts,
-            "run": self._provenance(seconds, together),
+            "run": provenance.of(self.device, self.dtype, seconds, together),
         }
         return Outcome(record, predictions, history, evidence)
-
-    def _provenance(self, seconds: Mapping[str, float], together: int) -> dict:
-        import torch
-
-        device = (
-            torch.cuda.get_device_name() if self.device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-        )
-        return {
-            "device": device,
-            "precision": str(self.dtype).removeprefix("torch."),
-            "pack": together,
-            "seconds": {phase: round(value, 3) for phase, value in seconds.items()},
-            "versions": _versions(),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "host": socket.gethostname(),
-        }
 
 
 def _had(splits: Sequence[Split], ask: "Callable[[], list[Evidence]]") -> "list[Evidence] | list[SplitFailed]":
@@ -291,11 +268,6 @@ def _unlike(recorded: Sequence[str], generations: Sequence[str]) -> str | None:
         f"trained again, {differing} of its {len(recorded)} predictions are not the record's (another device or other "
         "libraries?); its trained part is not kept, its record stays"
     )
-
-
-@cache
-def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in _VERSIONED} | {"python": platform.python_version()}
 
 
 def _rounded(value: float) -> float:
