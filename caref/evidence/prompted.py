@@ -34,8 +34,9 @@ def named(
         UserError: the model is a classifier, which lists nothing.
     """
     if reading.backbone.classifier:
-        told = "a classifier chooses and lists no words"
-        raise UserError(f"evidence.attributions: {told}; leave prompting and prompting_top out")
+        raise UserError(
+            "evidence.attributions: a classifier chooses and lists no words; leave prompting and prompting_top out"
+        )
     asked = [
         [_asked(reading, one, request(one, one.example.choices[label])) for one, label in zip(*pair, strict=True)]
         for pair in zip(reading.splits, labels, strict=True)

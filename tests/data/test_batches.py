@@ -16,7 +16,12 @@ def backbone(encoder_decoder: bool):
     start = (0,) if encoder_decoder else ()
     device = torch.device("cpu")
     return SimpleNamespace(
-        tokenizer=tokenizer, encoder_decoder=encoder_decoder, start=start, decoder_mask=False, device=device
+        tokenizer=tokenizer,
+        encoder_decoder=encoder_decoder,
+        classifier=False,
+        start=start,
+        decoder_mask=False,
+        device=device,
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from caref.data.batches import encode
 from caref.data.prompts import text
 from caref.errors import UserError
-from caref.evidence.choices import told_by
+from caref.models.continuations import told_by
 from caref.ratings import sampling as ratings
 from caref.results import evidence, findings, latex, markdown, page, spreadsheets, store
 from caref.results.tables import job_table, sweep_table

@@ -260,7 +260,7 @@ def test_what_cannot_be_had_is_refused_before_any_training(run, tmp_path):
     [
         (
             ["evidence=quick", "evidence.measures=[calibratoin]"],
-            "there is no calibratoin; choose of alignment, calibration",
+            "there is no calibratoin; choose of agreement, alignment, calibration",
         ),
         (["evidence=full", "evidence.attributions=[shap]"], "there is no shap; choose of attention"),
         (["evidence.attributions=[saliency]"], "no measure looks at them"),
