@@ -1,7 +1,7 @@
 """What tracker=wandb leaves to do: upload the runs that were kept offline, and make a report of them on W&B.
 
 python -m caref.tracking sync RESULTS [options of `wandb sync`]
-python -m caref.tracking compare --entity TEAM --project caref
+python -m caref.tracking compare --entity TEAM --project caref [RESULTS]
 """
 
 import argparse
@@ -77,6 +77,7 @@ def main() -> None:
     compare = commands.add_parser("compare", help="make a W&B report that compares signatures; needs the network")
     compare.add_argument("--entity", required=True, help="team or user that owns the project")
     compare.add_argument("--project", default="caref")
+    compare.add_argument("results", type=Path, nargs="?", help="a results folder whose evidence the report shows too")
     arguments, options = parser.parse_known_args()
     if arguments.command == "sync":
         sys.exit(sync(arguments.results, options))
@@ -84,7 +85,7 @@ def main() -> None:
         parser.error(f"unrecognized arguments: {' '.join(options)}")
     from caref.tracking.comparison import save
 
-    print(save(arguments.project, arguments.entity))
+    print(save(arguments.project, arguments.entity, arguments.results))
 
 
 if __name__ == "__main__":

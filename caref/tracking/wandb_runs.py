@@ -137,6 +137,8 @@ class WandbRuns:
             return
         splits = sorted(cell.records)
         growing = {n: _means({split: cell.records[split] for split in splits[:n]}) for n in range(1, len(splits) + 1)}
+        for one in found:  # a plot of W&B's shows what some step was told with
+            growing[len(splits)] |= {f"evidence/{one.mark}/{key}": value for key, value in _means(one.records).items()}
         run = Run(
             id=run_id,
             name=f"{self._title()}, summary",
@@ -144,11 +146,7 @@ class WandbRuns:
             group=self._cell.name,
             tags=[*self._tags, *sorted({record["source"] for record in cell.records.values()})],
             config={**self._config("summary"), **_asked(found)},
-            summary={
-                **growing[len(splits)],
-                "trainable_percent": trainable_percent(cell),
-                **{f"evidence/{one.mark}/{key}": value for one in found for key, value in _means(one.records).items()},
-            },
+            summary={**growing[len(splits)], "trainable_percent": trainable_percent(cell)},
             history=growing,
             sweep=self._agent.get("WANDB_SWEEP_ID"),
         )

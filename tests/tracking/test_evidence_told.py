@@ -1,12 +1,15 @@
 """Evidence beside the other scores of a run: with its split or added later, and no step's losses are lost for it."""
 
+import json
 import math
 
 import pytest
 from told import HISTORY, SIGNATURE, final, held, of_kind
 
+from caref.errors import UserError
 from caref.results import evidence, store
 from caref.running import jobs
+from caref.tracking.comparison import comparison, questions_of
 from caref.tracking.tracker import tracking
 
 ASKED = {"examples": 3, "measures": ["calibration"], "attributions": [], "removal": "delete"}
@@ -92,3 +95,43 @@ def test_a_job_that_adds_evidence_trains_again_and_tells_of_both(composed, tmp_p
     key = f"evidence/{found.mark}/calibration.ece"
     assert final(runs[f"{cell.name}-000"])[key] == found.records[0]["scores"]["calibration.ece"]
     assert final(runs[f"{cell.name}-summary"])[f"{key}/n"] == 1
+
+
+def shown(report) -> tuple[list[str], list[list[str]], list[str]]:
+    """Of a report's evidence: the headings, the metrics of each plot, and the columns of its tables."""
+    blocks = json.loads(report._to_model().spec.model_dump_json(by_alias=True))["blocks"]
+    headings = ["".join(part["text"] for part in block["children"]) for block in blocks if block["type"] == "heading"]
+    grids = [block["metadata"] for block in blocks if block["type"] == "panel-grid"]
+    grids = [grid for grid in grids if grid["runSets"][0]["name"] == "evidence"]
+    plots = [panel["config"]["metrics"] for grid in grids for panel in grid["panelBankSectionConfig"]["panels"]]
+    columns = [name for grid in grids for name in grid["runSets"][0]["runFeed"]["columnOrder"]]
+    return [heading for heading in headings if heading.startswith("Evidence")], plots, columns
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # wandb_workspaces' own
+def test_the_comparison_shows_the_evidence_that_the_summary_runs_hold(tell, cell):
+    names = ["calibration.ece", "calibration.brier", "erasure.saliency.tau", "erasure.human.flips_over_random"]
+    names += ["erasure.saliency.flips_over_random", "erasure.random.flips_over_random"]
+    both = ASKED | {"attributions": ["saliency", "human", "random"]}, ASKED | {"examples": 2}
+    for asked in both:
+        for split in (0, 1):
+            own = {name: split + place for place, name in enumerate(names)}
+            evidence.write_split(cell, asked, {"split": split, "scores": own, "reliability": []}, [])
+    tell(0, 1)
+    headings, plots, columns = shown(comparison("caref", "somebody", questions_of(cell.parent)))
+    assert {heading.rpartition(" ")[2] for heading in headings} == set(map(evidence.mark, both)) and len(headings) == 2
+    summary = held(cell)[f"{SIGNATURE}-summary"]
+    told, last = final(summary), of_kind(summary, "history")[-1]["item"]
+    assert sorted(len(metrics) for metrics in plots) == [1, 1, 1, 1, 2, 2]  # a control is no bar, nor Brier a plot
+    for metric in (one for metrics in plots for one in metrics):
+        assert f"summary:{metric}" in columns and told[metric] == last[metric]
+    assert told[f"evidence/{evidence.mark(both[0])}/erasure.human.flips_over_random/mean"] == 3.5
+    assert shown(comparison("caref", "somebody")) == ([], [], [])
+
+
+def test_a_folder_without_evidence_is_refused(tell, cell):
+    tell(0)
+    with pytest.raises(UserError, match="holds no evidence"):
+        questions_of(cell.parent)
+    with pytest.raises(UserError, match="no such results folder"):
+        questions_of(cell.parent / "none")
