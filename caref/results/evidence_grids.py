@@ -112,17 +112,24 @@ def _claim(claim: Claim, verdicts: Sequence[Verdict], titles: Mapping[str, str])
     few = f", too few splits in {untested}" if untested else ""
     of = f"{len(verdicts)} cell{'s' * (len(verdicts) > 1)}"
     parts = [(titles[one.held.line.cell.signature], part) for one in verdicts for part in one.parts]
-    sides = [named(side.replace(ANY, "x"), ["x"]).score.label if side else "0" for side in (claim.left, claim.right)]
+    sides = [_side(side) for side in (claim.left, claim.right)]
     left, right = ("r over epochs", "") if claim.over_epochs else sides
-    note = f"{sides[0]} over {sides[1]}, epoch by epoch." if claim.over_epochs else f"{sides[0]} above {sides[1]}."
+    way = "below" if claim.below else "above"
+    note = f"{sides[0]} over {sides[1]}, epoch by epoch{': r below 0' * claim.below}."
+    if not claim.over_epochs:
+        note = f"{sides[0]} {way} {sides[1]}{', at epochs of such accuracy' * claim.of_low_accuracy}."
     return Grid(
         f"{claim.source}: {claim.text}: supported in {supported} of {of}{few}",
         note,
-        ["", "of", left, right, "difference", "95% interval", "p (Holm)", "n", ""],
+        ["", "of", left, right, "below by" if claim.below else "difference", "95% interval", "p (Holm)", "n", ""],
         [[title, *_part(part)] for title, part in parts],
         2,
         [{"holds": "better", "fails": "worse"}.get(part.outcome, "") for _, part in parts],
     )
+
+
+def _side(side: str | float) -> str:
+    return named(side.replace(ANY, "x"), ["x"]).score.label if isinstance(side, str) else f"{side:g}"
 
 
 def _part(part: Part) -> list[str]:

@@ -1,7 +1,7 @@
 """Claims of the literature on faithfulness, each tested on the evidence of every cell as the paper's are on its table.
 
-A claim holds of a cell where each of its parts does: the mean difference over splits is above 0 and Holm's p over the
-claim's parts is below 5%. Each attribution is a part of its own: the best of several, chosen by the score that is
+A claim holds of a cell where each of its parts does: the mean difference over splits is as claimed and Holm's p over
+the claim's parts is below 5%. Each attribution is a part of its own: the best of several, chosen by the score that is
 reported, would be no finding. A claim whose scores a cell does not have is not asked of it.
 """
 
@@ -22,18 +22,23 @@ _LEAST_EPOCHS = 3  # of which a correlation is told
 
 @dataclass(frozen=True)
 class Claim:
-    """`left` is above `right`, which is 0 where it is empty.
+    """`left` is above `right`, a score or a number.
 
     Attributes:
         over_epochs: `left` rises with `right` instead: Pearson's r over a training's epochs, one of each split, is
             above 0. A p of one training's epochs would be worth nothing: they are no independent observations.
+        below: it is below, or falls, instead.
+        of_low_accuracy: of a split count those epochs alone, the end among them, at which its model is no more
+            accurate than the most frequent answer; their mean is one observation.
     """
 
     source: str
     text: str
     left: str
-    right: str = ""
+    right: str | float = 0.0
     over_epochs: bool = False
+    below: bool = False
+    of_low_accuracy: bool = False
 
 
 _FAYYAZ = "Fayyaz et al."
@@ -75,12 +80,41 @@ CLAIMS = (
         "calibration.choice_accuracy",
         over_epochs=True,
     ),
+    *(
+        Claim(
+            _FAYYAZ,
+            f"The words that a model itself names agree with people the less, the more accurate the model ({how})",
+            f"alignment.{words}.f1",
+            "calibration.choice_accuracy",
+            over_epochs=True,
+            below=True,
+        )
+        for words, how in (("prompting", "asked for as many as it likes"), ("prompting_top", "asked for so many"))
+    ),
     Claim(
         _FAYYAZ,
         "Attributions are the more faithful, the more accurate the model",
         "erasure.*.flips",
         "calibration.choice_accuracy",
         over_epochs=True,
+    ),
+    *(
+        Claim(
+            _FAYYAZ,
+            f"A model no more accurate than the most frequent answer changes less than 5 % of answers without {gone}",
+            f"erasure.{words}.flips",
+            5.0,
+            below=True,
+            of_low_accuracy=True,
+        )
+        for words, gone in ((ANY, "an attribution's words"), ("human", "people's words"), ("all", "any word"))
+    ),
+    Claim(
+        _FAYYAZ,
+        "A model no more accurate than the most frequent answer gives one answer in more than 80 % of examples",
+        "calibration.most_predicted",
+        80.0,
+        of_low_accuracy=True,
     ),
     Claim(
         "Huang et al., Madsen et al.",
@@ -119,36 +153,48 @@ def tested(question: Question) -> list[Verdict]:
 
 
 def _tested(claim: Claim, held: Held) -> Verdict:
-    asked = list(_over_epochs(claim, held) if claim.over_epochs else _over_splits(claim, held))
-    differences = [Comparison("", "", "", "", "", paired(left, right)) for *_, left, right, _ in asked]
+    asked = [one for one in _asked(claim, held) if one[3] or not (claim.over_epochs or claim.of_low_accuracy)]
+    sides = [(right, left) if claim.below else (left, right) for *_, left, right in asked]
+    differences = [Comparison("", "", "", "", "", paired(*both)) for both in sides]
+    told = not claim.over_epochs and claim.right != 0
     parts = tuple(
-        Part(*names, outcome(one.difference), *_means(left, right, means), one.difference)
-        for (*names, left, right, means), one in zip(asked, corrected(differences), strict=True)
+        Part(*names, outcome(one.difference), *_means(left, right, told), one.difference)
+        for (*names, left, right), one in zip(asked, corrected(differences), strict=True)
     )
     return Verdict(claim, held, verdict({part.outcome for part in parts}), parts)
 
 
-_Asked = tuple[
-    str, Name, Name | None, Mapping[int, float], Mapping[int, float], bool
-]  # with whether the means say anything
+_Asked = tuple[str, Name, Name | None, Mapping[int, float], Mapping[int, float]]
 
 
-def _over_splits(claim: Claim, held: Held) -> Iterable[_Asked]:
-    for *names, right in _names(claim, held):
-        own = scores(held.found.records, names[-1].raw)
-        other = scores(held.found.records, right.raw) if right else dict.fromkeys(own, 0.0)
-        yield *names, right, own, other, bool(right)
-
-
-def _over_epochs(claim: Claim, held: Held) -> Iterable[_Asked]:
+def _asked(claim: Claim, held: Held) -> Iterable[_Asked]:
+    """Each part, with what is held against what by split."""
+    records = held.found.records
     for attribution, left, right in _names(claim, held):
-        found = {
-            split: r
-            for split, record in held.found.records.items()
-            if (r := correlation(record.get("by_epoch", {}), left.raw, right.raw)) is not None
-        }
-        if found:
-            yield attribution, left, right, found, dict.fromkeys(found, 0.0), False
+        if claim.over_epochs:
+            found = {split: correlation(one.get("by_epoch", {}), left.raw, right.raw) for split, one in records.items()}
+            own = {split: r for split, r in found.items() if r is not None}
+        elif claim.of_low_accuracy:
+            found = {split: _mean_where_low(one, left.raw) for split, one in records.items()}
+            own = {split: mean for split, mean in found.items() if mean is not None}
+        else:
+            own = scores(records, left.raw)
+        if claim.over_epochs or right is None:
+            other = dict.fromkeys(own, 0.0 if claim.over_epochs else float(claim.right))
+        else:
+            other = scores(records, right.raw)
+        yield attribution, left, right, own, other
+
+
+def _mean_where_low(record: Mapping, name: str) -> float | None:
+    epochs = list(record.get("by_epoch", {}).values())
+    if record["scores"] not in epochs:
+        epochs.append(record["scores"])
+    pairs = [
+        (one.get("calibration.choice_accuracy"), one.get("calibration.zero_rate"), one.get(name)) for one in epochs
+    ]
+    low = [value for accuracy, zero, value in pairs if None not in (accuracy, zero, value) and accuracy <= zero]
+    return sum(low) / len(low) if low else None
 
 
 def correlation(by_epoch: Mapping[str, Mapping], one: str, other: str) -> float | None:
@@ -168,8 +214,9 @@ def _names(claim: Claim, held: Held) -> Iterable[tuple[str, Name, Name | None]]:
     known = {name.raw: name for name in held.names}
     ranking = {name.attribution for name in held.names if name.key in _OF_A_RANKING}
     ranking = [one for one in held.attributions if one in ranking and one not in CONTROLS]
-    for attribution in ranking if ANY in claim.left + claim.right else [""]:
-        left, right = (name.replace(ANY, attribution) for name in (claim.left, claim.right))
+    sides = claim.left, claim.right if isinstance(claim.right, str) else ""
+    for attribution in ranking if ANY in "".join(sides) else [""]:
+        left, right = (name.replace(ANY, attribution) for name in sides)
         if left in known and (not right or right in known):
             yield attribution, known[left], known[right] if right else None
 

@@ -108,6 +108,71 @@ def test_over_epochs_the_correlation_of_each_split_is_one_observation(question):
     assert falls.outcome == "fails" and falls.difference.n == 13  # the epoch without a score is left out
 
 
+def test_of_words_that_a_model_names_the_correlation_is_to_fall(question):
+    random = np.random.default_rng(3)
+    by_epoch = [
+        {
+            str(epoch): {"calibration.choice_accuracy": 10.0 * epoch + noise, "alignment.prompting.f1": -0.1 * epoch}
+            for epoch, noise in enumerate(random.normal(0, 8, 5))
+        }
+        for _ in range(12)
+    ]
+    found = question({"alignment.prompting.f1": [0.2] * 12, "calibration.choice_accuracy": [40.0] * 12}, by_epoch)
+    (one,) = of_claim(found, "The words that a model itself names agree with people the less").parts
+    r = [
+        np.corrcoef(range(5), [e["calibration.choice_accuracy"] for e in epochs.values()])[0, 1] for epochs in by_epoch
+    ]
+    assert one.outcome == "holds" and one.left_mean == pytest.approx(-np.mean(r)) == -one.difference.mean
+    assert one.right_mean is None and one.difference.n == 12
+
+
+FLIPS, ALL, ONE_LABEL = "erasure.saliency.flips", "erasure.all.flips", "calibration.most_predicted"
+
+
+def at(accuracy: float, flips: float, one_label: float) -> dict[str, float]:
+    own = {"calibration.choice_accuracy": accuracy, "calibration.zero_rate": 40.0}
+    return own | {FLIPS: flips, ALL: 2 * flips, ONE_LABEL: one_label}
+
+
+def test_a_model_of_low_accuracy_hardly_flips_and_one_answer_takes_nearly_all(question):
+    low = [[at(39.0, 2.0 + split / 10, 90.0), at(40.0, 4.0, 86.0)] for split in range(12)]
+    by_epoch = [{"0": one, "1": two, "2": at(40.1, 90.0, 30.0)} for one, two in low]
+    final = at(80.0, 70.0, 34.0)
+    found = question({name: [value] * 12 for name, value in final.items()}, by_epoch)
+    flips, without = (
+        of_claim(
+            found,
+            f"A model no more accurate than the most frequent answer changes less than 5 % of answers without {of}",
+        )
+        for of in ("an attribution's", "any word")
+    )
+    (part,) = flips.parts
+    assert flips.verdict == SUPPORTED and part.attribution == "saliency" and part.difference.n == 12
+    means = [(2.0 + split / 10 + 4.0) / 2 for split in range(12)]  # of the two epochs of such accuracy alone
+    assert (part.left_mean, part.right_mean) == pytest.approx((np.mean(means), 5.0))
+    assert part.difference.mean == pytest.approx(5.0 - np.mean(means))
+    (of_all,) = without.parts
+    assert of_all.outcome == "fails" and without.verdict == NOT_SUPPORTED  # 6.55 % and more
+    label = of_claim(found, "A model no more accurate than the most frequent answer gives one answer")
+    assert label.verdict == SUPPORTED and label.parts[0].difference.mean == pytest.approx(88.0 - 80.0)
+    table = next(grid for grid in evidence_grids.claims(found, ["the cell"]) if "any word" in grid.title)
+    assert table.note == "flips without any word below 5, at epochs of such accuracy."
+    assert table.head[2:5] == ["flips without any word", "5", "below by"] and table.body[0][4] == "-1.55"
+
+
+def test_the_end_of_a_training_counts_once_and_without_low_accuracy_nothing_is_asked(question):
+    last = at(30.0, 1.0, 95.0)
+    scores = {name: [value] * 12 for name, value in last.items()}
+    both = [{"0": at(20.0, 3.0, 85.0), "1": dict(last) | {f"erasure.{name}.tau": 0.5 for name in RANKING}}] * 12
+    for by_epoch, label in ((both, 90.0), (None, 95.0)):
+        (part,) = of_claim(
+            question(scores, by_epoch), "A model no more accurate than the most frequent answer gives"
+        ).parts
+        assert part.left_mean == label
+    accurate = literature.tested(question({name: [value] * 12 for name, value in at(41.0, 1.0, 95.0).items()}))
+    assert not [one for one in accurate if one.claim.of_low_accuracy]
+
+
 @pytest.mark.parametrize(
     "by_epoch",
     [
