@@ -57,22 +57,21 @@ def question(
     answers_only: bool = False,
 ) -> Question:
     """An example as a question to a backbone."""
-    prompt = for_backbone(example, text(dataset, example), backbone).prompt
-    if backbone.classifier:
-        told = tuple((place,) for place in range(len(example.choices)))
-    else:
-        told = _told(example, backbone.tokenizer, answers_only)
-    words = words_of(dataset, example, prompt, backbone.tokenizer)
-    return Question(example, Asked(prompt, told), words, answer, explanation, seed)
+    encoded = for_backbone(example, text(dataset, example), backbone)
+    told = _told(example, encoded, backbone.tokenizer, answers_only)
+    words = words_of(dataset, example, encoded.prompt, backbone.tokenizer)
+    return Question(example, Asked(encoded.prompt, told), words, answer, explanation, seed)
 
 
 def askable(dataset: str, example: Example, encoded: Encoded, tokenizer, answers_only: bool = False) -> Encoded:
     """An example in tokens with those of its rankable words and of its choices."""
     words = (word.tokens for word in words_of(dataset, example, encoded.prompt, tokenizer))
-    return replace(encoded, words=tuple(filter(None, words)), choices=_told(example, tokenizer, answers_only))
+    return replace(encoded, words=tuple(filter(None, words)), choices=_told(example, encoded, tokenizer, answers_only))
 
 
-def _told(example: Example, tokenizer, answers_only: bool) -> tuple[tuple[int, ...], ...]:
+def _told(example: Example, encoded: Encoded, tokenizer, answers_only: bool) -> tuple[tuple[int, ...], ...]:
+    if encoded.classes:
+        return tuple((place,) for place in range(len(encoded.classes)))
     return tuple(told_by(choice, tokenizer, answers_only) for choice in example.choices)
 
 

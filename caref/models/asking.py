@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from caref.data.batches import IGNORED, Encoded, attended, collate, mask_token
 from caref.errors import UserError
 from caref.models.backbones import Backbone
-from caref.models.continuations import after_encoder, after_shared_prompts
+from caref.models.continuations import after_encoder, after_shared_prompts, of_classes
 from caref.models.method import build
 from caref.models.queries_and_keys import Layer, Projected, attention, sites
 from caref.models.student import Lesson, Student, simulated
@@ -99,7 +99,7 @@ class Asking:
         self._model, self._backbone, self._module = model, backbone, module
         self._examples, self._trained, self.splits = examples, trained, splits
         self._width = max(len(example.choices) for example in examples)
-        left = not backbone.encoder_decoder  # so that what follows a prompt follows it at once
+        left = not (backbone.encoder_decoder or backbone.classifier)  # so that what follows a prompt follows it at once
         read = attended([example.prompt for example in examples], backbone.tokenizer.pad_token_id, left)
         self._ids, self._read = (read[name].to(backbone.device) for name in ("input_ids", "attention_mask"))
         self._word_of = _word_of(examples, self._ids.shape[1], left).to(backbone.device)
@@ -161,7 +161,7 @@ class Asking:
             asking = (collate(self._pairs(1), self._backbone).labels != IGNORED)[rows]
         elif site == "self":
             asking = torch.zeros_like(self._read, dtype=torch.bool)
-            asking[:, -1] = True
+            asking[:, 0 if self._backbone.classifier else -1] = True  # what a classifier's head reads; what writes
         else:
             asking = self._read.bool()
         dtype = next(self._module.explainer.parameters()).dtype
@@ -188,10 +188,13 @@ class Asking:
 
     def _answers(self, variants: int, embeddings: Tensor | None, **options) -> tuple[Tensor, object]:
         """(B, V, C), and the output of whatever read the prompts."""
-        after = after_encoder if self._backbone.encoder_decoder else after_shared_prompts
+        if self._backbone.classifier:
+            reads = of_classes
+        else:
+            reads = after_encoder if self._backbone.encoder_decoder else after_shared_prompts
         with self._backbone.autocast():
             pairs = self._pairs(variants)
-            read = after(self._model, self._backbone, pairs, self._width, embeddings=embeddings, **options)
+            read = reads(self._model, self._backbone, pairs, self._width, embeddings=embeddings, **options)
         log_p = read.log_p.view(-1, variants, self._width)
         return log_p.masked_fill(~self._there.unsqueeze(1), _ABSENT).log_softmax(-1), read.prompts
 

@@ -50,9 +50,16 @@ def summed_log_p(logits: Tensor, labels: Tensor) -> Tensor:
     return chosen.masked_fill(labels == IGNORED, 0.0).sum(-1)
 
 
-def of_classes(model, backbone: Backbone, pairs: Sequence[Encoded], width: int) -> Read:
-    """A classifier's, which reads every prompt once and says all classes; a continuation is a class."""
-    output = model(**collate(pairs[::width], backbone).inputs, use_cache=False)
+def of_classes(
+    model, backbone: Backbone, pairs: Sequence[Encoded], width: int, embeddings: Tensor | None = None, **options
+) -> Read:
+    """A classifier's, which reads every prompt once and says all classes; a continuation is a class.
+
+    Args:
+        pairs, embeddings, options: as `after_encoder`'s.
+    """
+    inputs = _embedded(collate(pairs[::width], backbone).inputs, embeddings)
+    output = model(**inputs, **options, use_cache=False)
     labels = torch.tensor([pair.target for pair in pairs], device=output.logits.device)
     return Read(summed_log_p(output.logits.repeat_interleave(width, dim=0), labels), output)
 

@@ -10,7 +10,7 @@ from transformers.pytorch_utils import Conv1D
 
 from caref.errors import UserError
 from caref.models import reach
-from caref.models.modules import PROJECTIONS, encoder_name, is_cross, is_fused
+from caref.models.modules import PROJECTIONS, classifies, encoder_name, is_cross, is_fused
 from caref.objectives.explainers import Attention
 
 if TYPE_CHECKING:
@@ -39,23 +39,23 @@ def sites(model: "PreTrainedModel", site: str | None) -> dict[str, list[Layer]]:
     Args:
         model: bare, nothing trained on it; it may lie on the meta device.
         site: `cross`, from decoder to encoder, `encoder` or `both` of an encoder-decoder; `self` of a decoder-only
-            model; None for `cross` or `self`.
+            model; `encoder` or `self` of a classifier, the same layers; None for the first of these.
 
     Raises:
         UserError: the model has no such site, or its queries and keys cannot be told apart by name.
     """
     family, pair = model.config.model_type, model.config.is_encoder_decoder
-    if site is None:
-        site = "cross" if pair else "self"
-    if (site == "self") == pair:
-        has = "cross, encoder or both" if pair else "self"
-        raise UserError(f"reg.site={site}: {family} has no such attention to explain by; choose {has}")
+    has = ("cross", "encoder", "both") if pair else ("encoder", "self") if classifies(model) else ("self",)
+    site = site or has[0]
+    if site not in has:
+        told = " or ".join(filter(None, (", ".join(has[:-1]), has[-1])))
+        raise UserError(f"reg.site={site}: {family} has no such attention to explain by; choose {told}")
     encoder = f"{encoder_name(model)}." if pair else ""
     called = reach.called(model)
     wanted = ("cross", "encoder") if site == "both" else (site,)
     found: dict[str, list[Layer]] = {one: [] for one in wanted}
     for name, module in model.named_modules():
-        where = "cross" if is_cross(name) else "self" if not pair else "encoder" if name.startswith(encoder) else None
+        where = "cross" if is_cross(name) else site if not pair else "encoder" if name.startswith(encoder) else None
         if where in found and name in called and (layer := _layer(model, name, module)) is not None:
             found[where].append(layer)
     for one, layers in found.items():

@@ -38,7 +38,7 @@ class Explained(Sced):
     criteria: list[str] = field(default_factory=lambda: ["comp"])  # some of sim, comp, suff, cons
     lambda_criteria: float = 1.0  # weight of each criterion
     scope: str = "module"  # module: criteria train the module alone, the model is what it is without; joint: both
-    site: str | None = None  # cross, encoder, both; self of a decoder-only model; null: cross, or self
+    site: str | None = None  # cross, encoder, both; self of a decoder-only model; encoder, self of a classifier
     norm: str = "softmax"  # or sparsemax
     module_lr: float = 1e-2  # learning rate of the module; it follows the model's warm-up and decay
     choosing: str = "straight_through"  # the top words' gradient; hard: as printed, none reaches the module

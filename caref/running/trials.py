@@ -41,9 +41,6 @@ def set_up(bench: Workbench, saves: int = 0) -> None:
     logging.disable_progress_bar()  # a job's own lines say how far it is
     disable_progress_bars()
     _ = bench.objective, None if bench.answers_only else bench.scorer
-    if bench.backbone.classifier and bench.objective.asks:
-        told = f"it asks what a model would write, and {bench.job.model.name} chooses"
-        raise UserError(f"reg ({bench.job.reg.name}): {told}; use reg=none or reg=sced, or another model")
     total = training.steps(bench.job.dataset.train_size, bench.job.train.batch_size, bench.job.train.epochs)
     with packed_part(bench.backbone, bench.job.peft, [0], total, bench.objective) as part:
         saving.check_room(bench.saved, saves, part.counts.trainable)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from caref.data.batches import encode, mask_token
+from caref.data.batches import for_backbone, mask_token
 from caref.data.demo import generate
 from caref.data.prompts import text
 from caref.errors import UserError
@@ -18,7 +18,8 @@ from caref.models.packed import packed_part
 from caref.models.queries_and_keys import Projected, attention, sites
 from caref.objectives import objective
 
-MODELS = ("tiny_t5", "tiny_bart", "tiny_llama", "tiny_gpt2")
+MODELS = ("tiny_t5", "tiny_bart", "tiny_llama", "tiny_gpt2", "tiny_classifier")
+CLASSES = 5
 EXACT = torch.float64
 SEEDS = (7004, 3639)
 
@@ -29,7 +30,7 @@ def loaded(composed):
 
     def load(model: str, *overrides: str):
         job = composed(f"model={model}", "reg=ivra", "peft=lora_r4", *overrides)
-        backbone = backbones.load(job.model, dtype=EXACT)
+        backbone = backbones.load(job.model, dtype=EXACT, classes=CLASSES if model == "tiny_classifier" else None)
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
             for parameter in backbone.model.parameters():
@@ -41,9 +42,7 @@ def loaded(composed):
 
 def examples_of(backbone, dataset="comve", count=3, begin=0):
     return [
-        askable(
-            dataset, one, encode(text(dataset, one), backbone.tokenizer, backbone.encoder_decoder), backbone.tokenizer
-        )
+        askable(dataset, one, for_backbone(one, text(dataset, one), backbone), backbone.tokenizer)
         for one in generate(dataset, "validation")[begin : begin + count]
     ]
 
@@ -120,6 +119,8 @@ def test_an_examples_explanation_is_the_same_in_any_batch_and_0_beside_words(mod
         ("tiny_bart", "encoder", (4, 4)),
         ("tiny_llama", "self", (4, 2)),
         ("tiny_gpt2", "self", (4, 4)),
+        ("tiny_classifier", "encoder", (4, 4)),
+        ("tiny_classifier", "self", (4, 4)),
     ],
 )
 def test_queries_and_keys_are_those_of_the_models_own_attention(model, site, heads, loaded):
@@ -135,6 +136,7 @@ def test_queries_and_keys_are_those_of_the_models_own_attention(model, site, hea
     with torch.no_grad(), projected.listening():
         output = backbone.model(input_ids=ids, output_attentions=True, use_cache=False, **inputs)
     told = {"cross": "cross_attentions", "encoder": "encoder_attentions", "self": "attentions"}[site]
+    told = "attentions" if backbone.classifier else told
     for layer in range(2):
         queries, keys = projected.queries()[layer].transpose(1, 2), projected.keys()[layer].transpose(1, 2)
         keys = keys.repeat_interleave(heads[0] // heads[1], dim=1)
@@ -143,7 +145,9 @@ def test_queries_and_keys_are_those_of_the_models_own_attention(model, site, hea
         known = output[told][layer]
         if model == "tiny_t5" and site == "encoder":
             continue  # which adds a bias of positions: shapes alone
-        if site == "self":  # causal; of Llama's, which rotates, the first position alone is as without
+        if (
+            site == "self" and not backbone.classifier
+        ):  # causal; of Llama's, which rotates, the first position alone is as without
             known, logits = (known[:, :, :1, :1], logits[:, :, :1, :1]) if model == "tiny_llama" else (
                 known, logits.masked_fill(torch.ones(5, 5).triu(1).bool(), -torch.inf))  # fmt: skip
         torch.testing.assert_close(logits.softmax(-1).to(known.dtype), known, rtol=1e-4, atol=1e-5)
@@ -165,13 +169,9 @@ def test_frozen_no_gradient_reaches_the_model_and_joint_it_does(model, loaded):
             assert part.model.training and all(parameter.requires_grad for parameter in part.parameters)
             assert all((parameter.grad is None) == frozen for parameter in part.parameters)
             learned = part.explaining
-            assert learned.keys() == {
-                "cross_queries",
-                "cross_keys",
-                "cross_heads",
-                "cross_layers",
-                "log_temperature",
-            } or (learned.keys() == {"self_queries", "self_keys", "self_heads", "self_layers", "log_temperature"})
+            site = "encoder" if backbone.classifier else "cross" if backbone.encoder_decoder else "self"
+            assert learned.keys() == {*(f"{site}_{of}" for of in ("queries", "keys", "heads", "layers")),
+                                      "log_temperature"}  # fmt: skip
             assert all(weight.grad.any() and torch.isfinite(weight.grad).all() for weight in learned.values())
 
 
@@ -238,6 +238,7 @@ def test_every_form_is_finite_with_its_gradient(form, loaded):
     [
         ("tiny_t5", ("reg.site=self",), "reg.site=self: t5 has no such attention to explain by; choose cross, encoder"),
         ("tiny_llama", ("reg.site=cross",), "reg.site=cross: llama has no such attention to explain by; choose self"),
+        ("tiny_classifier", ("reg.site=cross",), "bert has no such attention to explain by; choose encoder or self"),
         ("tiny_t5", ("peft=prefix",), "choose another peft"),
     ],
 )

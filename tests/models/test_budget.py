@@ -54,6 +54,7 @@ def test_other_models(model, total, aq):
     [
         ("flan_t5_large", "ivra", "IvRA: 49,560 weights beside each variant, on cross attention, and a temperature"),
         ("smollm2_135m", "ivra", "IvRA: 23,340 weights beside each variant, on self-attention, and a temperature"),
+        ("electra_base", "ivra", "IvRA: 18,588 weights beside each variant, on encoder attention, and a temperature"),
         ("smollm2_135m", "smat", "SMaT: 270 weights beside each variant, on self-attention"),
         ("tiny_t5", "sced", None),
     ],

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from caref.data.batches import encode
+from caref.data.batches import for_backbone
 from caref.data.demo import generate
 from caref.data.prompts import text
 from caref.errors import UserError
@@ -20,7 +20,7 @@ RATE, WEIGHT = 0.05, 5.0
 def loaded(composed, model: str, *overrides: str):
     """A tiny backbone in float64, its weights moved so that what it says is no tie, and an objective that asks it."""
     job = composed(f"model={model}", "reg=ivra", "reg.criteria=[sim]", "peft=lora_r4", *overrides)
-    backbone = backbones.load(job.model, dtype=torch.float64)
+    backbone = backbones.load(job.model, dtype=torch.float64, classes=2 if model == "tiny_classifier" else None)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in backbone.model.parameters():
@@ -31,10 +31,7 @@ def loaded(composed, model: str, *overrides: str):
 def batches_of(backbone, count: int) -> list:
     drawn = generate("comve", "validation")[: 2 * count]
     tokens = [
-        askable(
-            "comve", one, encode(text("comve", one), backbone.tokenizer, backbone.encoder_decoder), backbone.tokenizer
-        )
-        for one in drawn
+        askable("comve", one, for_backbone(one, text("comve", one), backbone), backbone.tokenizer) for one in drawn
     ]
     return [tokens[place : place + 2] for place in range(0, len(tokens), 2)]
 
@@ -54,7 +51,9 @@ def simulated(part, backbone, batches, norm="softmax") -> torch.Tensor:
 
 
 @pytest.mark.parametrize("norm", ("softmax", "sparsemax"))
-@pytest.mark.parametrize("model", ("tiny_gpt2", "tiny_bart"))  # whose norms are not float32 whatever they are given
+@pytest.mark.parametrize(
+    "model", ("tiny_gpt2", "tiny_bart", "tiny_classifier")
+)  # whose norms are not float32 whatever they are given
 def test_the_gradient_through_the_students_step_is_the_finite_difference(model, norm, composed):
     backbone, job, of = loaded(composed, model, f"reg.norm={norm}", "reg.temperature=0.05")
     batches = batches_of(backbone, 2)

@@ -4,6 +4,8 @@ import math
 import re
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from caref.errors import UserError
 from caref.results import evidence, findings, markdown, store
@@ -65,6 +67,39 @@ def test_every_objective_runs_over_classes(run, reg):
     assert math.isfinite(terms["loss"]) and 0 < terms["ce"] < 2  # log 3 is 1.1
 
 
+@pytest.mark.parametrize("reg", ("ivra", "smat"))
+def test_attention_trained_to_explain_leaves_the_model_alone_and_is_read_packed_as_alone(run, reg):
+    asked = (f"reg={reg}", "splits=0:2", "train.save=true", "reg.module_lr=0.05")
+    criteria = "reg.criteria=[comp,suff,cons]"
+    read = ("evidence=full", "evidence.attributions=[ivra,random]", "evidence.measures=[erasure,consistency]")
+    _, plain = run("reg=none", "splits=0:2", "train.save=true", results="plain")
+    (alone, of_alone), (packed, of_packed) = (
+        run(*asked, criteria, *read, f"pack={size}", results=str(size)) for size in (1, 2)
+    )
+    for split in range(2):
+        weights, own = (
+            load_file(of.cell / "trained" / f"{split:03d}" / "trained.safetensors") for of in (plain, of_alone)
+        )
+        assert weights.keys() == own.keys() and all(torch.equal(weights[name], own[name]) for name in own)
+        assert store.read_predictions(plain.cell, split) == store.read_predictions(of_alone.cell, split)
+        for name in ("comp", "suff", "cons"):
+            assert packed[split]["training"][name] == pytest.approx(alone[split]["training"][name], rel=1e-2, abs=1e-4)
+        rows, others = (
+            evidence.read_rows(evidence.folder_of(of.cell, of.values["evidence"]), split)
+            for of in (of_alone, of_packed)
+        )
+        for row, other in zip(rows, others, strict=True):
+            assert sum(row["scores"]["ivra"]) == pytest.approx(1, abs=1e-3) and min(row["scores"]["ivra"]) >= 0
+            assert other["scores"]["ivra"] == pytest.approx(row["scores"]["ivra"], rel=1e-2, abs=1e-4)
+    record = evidence.read_split(evidence.folder_of(of_alone.cell, of_alone.values["evidence"]), 0)
+    assert all(record["scores"][f"erasure.ivra.{name}"] is not None for name in ("comprehensiveness", "sufficiency"))
+
+
+def test_a_classifiers_student_foresees_it(run):
+    records, _ = run("reg=ivra", "reg.criteria=[sim]", "splits=0")
+    assert records[0]["training"]["sim"] > 0
+
+
 def test_evidence_by_epoch_and_a_report(run, tmp_path):
     asked = ("evidence=full", "evidence.examples=3", "evidence.epochs=[0,1]")
     for reg in ("none", "sced"):
@@ -84,7 +119,7 @@ def test_evidence_by_epoch_and_a_report(run, tmp_path):
     [
         (("dataset.target=answer_and_explanation",), "dataset.target=answer_and_explanation: tiny classifier chooses"),
         (("model.kind=chooser",), "model.kind=chooser: must be one of generator, classifier"),
-        (("reg=ivra",), "it asks what a model would write, and tiny classifier chooses"),
+        (("reg=ivra", "reg.site=cross"), "reg.site=cross: bert has no such attention to explain by"),
         (("peft=dec",), "peft (DEC): bert is an encoder only"),
         (("peft=prefix",), "peft (prefix tuning): bert keeps no keys and values"),
         (("peft.scope=decoder",), "peft (AQ): peft.scope=decoder: bert has no decoder apart from the model"),
