@@ -1,6 +1,7 @@
 """The evidence of a pack of splits: what is asked of their models after they wrote, before their weights go."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 
@@ -60,6 +61,7 @@ def probe(
     max_new_tokens: int,
     answers_only: bool = False,
     beside: Beside | None = None,
+    untrained: Callable[[], AbstractContextManager] | None = None,
 ) -> list[Evidence]:
     """Ask the models of K splits for evidence.
 
@@ -71,6 +73,7 @@ def probe(
         max_new_tokens: where a generation is cut.
         answers_only: the models learnt to explain nothing: what asks for explanations is then left out.
         beside: the module that explains the models, where their objective trained one.
+        untrained: as `Reading` takes it.
 
     Raises:
         UserError: nothing that is asked can be had of them, or of this model.
@@ -97,6 +100,7 @@ def probe(
         dataset=dataset,
         max_new_tokens=max_new_tokens,
         beside=beside,
+        untrained=untrained,
     )
     scores: list[dict[str, float | None]] = [{} for _ in splits]
     for name in measures:

@@ -1,12 +1,14 @@
 """Asking a model itself which words decide, as Fayyaz et al. do: a list of words, separated by `|`.
 
-A model that was trained to answer and explain mostly writes no list any more. What can be read of its text is taken
-for the words it names; where that is none of the input's, it names none, and measures count it as such.
+A model that was trained to answer and explain mostly writes no list any more; it can be asked as it was before. What
+can be read of its text is taken for the words it names; where that is none of the input's, it names none, and measures
+count it as such.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 
@@ -35,7 +37,7 @@ def named(
     """
     if reading.backbone.classifier:
         raise UserError(
-            "evidence.attributions: a classifier chooses and lists no words; leave prompting and prompting_top out"
+            "evidence.attributions: a classifier chooses and lists no words; leave out what begins with prompting"
         )
     asked = [
         [_asked(reading, one, request(one, one.example.choices[label])) for one, label in zip(*pair, strict=True)]
@@ -48,6 +50,16 @@ def named(
         [told(one, written, count(one)) for one, written in zip(questions, own, strict=False)]
         for questions, own in zip(reading.splits, texts, strict=True)
     ]
+
+
+def by_untrained(reading: Reading, labels: Sequence[Sequence[int]], asking: ModuleType) -> list[list[np.ndarray]]:
+    """What an attribution finds where the model is asked as it was before its training, for the trained one's choice.
+
+    Args:
+        asking: the attribution that is asked.
+    """
+    with reading.untrained() as model:
+        return asking.attribute(replace(reading, model=model), labels)
 
 
 def told(question: Question, written: str, count: int) -> np.ndarray:

@@ -3,7 +3,8 @@
 Whatever is asked of the models is kept, so that several measures may ask for the same.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib import import_module
 
@@ -88,6 +89,7 @@ class Reading:
         dataset: its name, for measures that ask of other texts.
         max_new_tokens: where a generation is cut, for measures that let the models write.
         beside: the module that explains the models, where their objective trained one.
+        untrained: in its block the model as it was before the training, see `caref.models.packed.PackedPart`.
     """
 
     model: object
@@ -99,6 +101,7 @@ class Reading:
     dataset: str = ""
     max_new_tokens: int = 99
     beside: Beside | None = None
+    untrained: Callable[[], AbstractContextManager] | None = None
 
     def __post_init__(self):
         if self.model is not None:

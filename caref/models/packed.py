@@ -25,6 +25,8 @@ from caref.models.method import build
 from caref.models.trained import Counts, TrainedPart, trained_part
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from caref.config.schema import Peft
     from caref.objectives.objective import Objective
 
@@ -75,6 +77,12 @@ class PackedPart:
 
     def extra_loss(self) -> Tensor | None:
         return self.alone.extra_loss()
+
+    @contextmanager
+    def untrained(self) -> Iterator["PreTrainedModel"]:
+        """See `TrainedPart`; it is the same for all splits."""
+        with self.twins.taken_off(), self.alone.untrained() as model:
+            yield model
 
     def save(self, folder: Path | str, split: int = 0) -> None:
         """Write one split's part, as `TrainedPart.save` does.

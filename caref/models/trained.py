@@ -7,7 +7,7 @@ for bit, when the split is over.
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +19,7 @@ from caref.errors import UserError
 from caref.models import adapters, modules, reach
 from caref.models.backbones import Backbone
 from caref.models.method import Adapter, Sparse, build
+from caref.models.places import Places, in_place, laid, precise
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -59,6 +60,9 @@ class TrainedPart(Protocol):
 
     def extra_loss(self) -> torch.Tensor | None:
         """A term that the method itself adds to the objective; a scalar, or None."""
+
+    def untrained(self) -> AbstractContextManager["PreTrainedModel"]:
+        """In the block the backbone's model as it is without this part, to ask; on leaving, this part is on again."""
 
     def save(self, folder: Path | str) -> None:
         """Write what `load_trained` reads: PEFT's own format for adapters, safetensors for sparse variants."""
@@ -117,7 +121,7 @@ def load_trained(backbone: Backbone, folder: Path | str) -> Iterator[nn.Module]:
         elif (folder / DESCRIPTION).is_file():
             # What requires gradients is as it was in training: PyTorch chooses its kernels by it, even under no_grad.
             model.requires_grad_(False)
-            with _in_place(model, _read(model, folder)):
+            with in_place(model, _read(model, folder)):
                 yield model.eval()
         else:
             raise UserError(f"{folder}: holds no trained part (neither adapter_config.json nor {DESCRIPTION})")
@@ -142,6 +146,7 @@ class SparsePart:
     named: dict[str, nn.Parameter]
     counts: Counts
     description: Mapping[str, object]
+    places: Places
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -152,6 +157,11 @@ class SparsePart:
 
     def extra_loss(self) -> None:
         return None
+
+    @contextmanager
+    def untrained(self) -> Iterator["PreTrainedModel"]:
+        with laid([(module, name, own, fresh) for module, name, fresh, own in self.places]):
+            yield self.model
 
     def save(self, folder: Path | str) -> None:
         from safetensors.torch import save_file
@@ -177,6 +187,16 @@ class AdapterPart:
     def extra_loss(self) -> torch.Tensor | None:
         return self.method.extra_loss(self.model)
 
+    @contextmanager
+    def untrained(self) -> Iterator["PreTrainedModel"]:
+        gradients = [(parameter, parameter.requires_grad) for parameter in self.model.parameters()]
+        try:
+            with self.model.disable_adapter():
+                yield self.model.get_base_model()
+        finally:
+            for parameter, requires_grad in gradients:  # PEFT would have the whole adapter require them
+                parameter.requires_grad_(requires_grad)
+
     def save(self, folder: Path | str) -> None:
         adapters.save(self.model, folder)
 
@@ -188,12 +208,12 @@ def _sparse(backbone: Backbone, method: Sparse) -> Iterator[SparsePart]:
     own = dict(model.named_parameters())
     lost = reach.unreached(model)
     names = dict.fromkeys([*method.parameters(model), *_of_head(model)])
-    fresh = {name: nn.Parameter(_precise(own[name]).clone()) for name in names if name not in lost}
+    fresh = {name: nn.Parameter(precise(own[name]).clone()) for name in names if name not in lost}
     counts = Counts(sum(parameter.numel() for parameter in fresh.values()), total)
     description = {"model": backbone.name, "peft": method.name, "method": method.method, "trainable": counts.trainable}
     model.requires_grad_(False)
-    with _in_place(model, fresh):
-        yield SparsePart(model, fresh, counts, description)
+    with in_place(model, fresh) as places:
+        yield SparsePart(model, fresh, counts, description, places)
 
 
 @contextmanager
@@ -224,35 +244,6 @@ def _take_off(adapted: "PeftModel") -> None:
     for name in modules.head(model):  # where PEFT would leave the copy that was trained
         setattr(model, name, model.get_submodule(name).original_module)
     adapted.unload()
-
-
-@contextmanager
-def _in_place(model: nn.Module, fresh: Mapping[str, nn.Parameter]) -> Iterator[None]:
-    """Other parameters in the places of the named ones, everywhere a tied one lies; on leaving, the model's own."""
-    own = dict(model.named_parameters())
-    by_own = {id(own[name]): parameter for name, parameter in fresh.items()}
-    places = []
-    for module in model.modules():
-        held = list(module.named_parameters(recurse=False, remove_duplicate=False))
-        if not any(id(parameter) in by_own for _, parameter in held):
-            continue
-        for name, parameter in held:
-            places.append((module, name, parameter))
-            if id(parameter) not in by_own:
-                # A trained weight's frozen neighbour (a norm's bias) has to be of its type: CPU kernels mix no types.
-                by_own[id(parameter)] = nn.Parameter(_precise(parameter), requires_grad=False)
-    for module, name, parameter in places:
-        setattr(module, name, by_own[id(parameter)])
-    try:
-        yield
-    finally:
-        for module, name, parameter in places:
-            setattr(module, name, parameter)
-
-
-def _precise(parameter: nn.Parameter) -> torch.Tensor:
-    """In float32, or in what is more precise still."""
-    return parameter.detach().to(torch.promote_types(parameter.dtype, torch.float32))
 
 
 @contextmanager

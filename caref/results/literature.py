@@ -58,6 +58,8 @@ CLAIMS = (
         for words, how in (
             ("prompting", "asked for as many as it likes"),
             ("prompting_top", "asked for so many"),
+            ("prompting_untrained", "asked before its training for as many as it likes"),
+            ("prompting_top_untrained", "asked before its training for so many"),
             ("explanation_words", "not asked: those that its explanation repeats"),
         )
     ),

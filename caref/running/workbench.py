@@ -182,7 +182,7 @@ class Workbench(Loaded):
         ]
         found = probe(
             *(part.model, self.backbone, self.job.dataset.name, splits, parsed, asked),
-            *(batch_size, self.job.evaluation.max_new_tokens, self.answers_only, part.beside),
+            *(batch_size, self.job.evaluation.max_new_tokens, self.answers_only, part.beside, part.untrained),
         )
         seconds = {"evidence": (time.monotonic() - began) / len(splits)}
         return [replace(one, run=provenance.of(self.device, self.dtype, seconds, len(splits))) for one in found]

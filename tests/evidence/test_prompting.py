@@ -7,9 +7,10 @@ from additive import made
 
 from caref.data.examples import Example
 from caref.evidence import prompted
-from caref.evidence.attribution import prompting, prompting_top
+from caref.evidence.attribution import prompting, prompting_top, prompting_top_untrained, prompting_untrained
 from caref.evidence.measures import alignment, erasure
 from caref.evidence.reading import Reading, question
+from caref.models.packed import packed_part
 
 CHOICES = ("entailment", "neutral", "contradiction")
 PAIR = Example("1", {"premise": "A dog, old as the DOG", "hypothesis": "Is it old?"}, CHOICES, 0, ("x",))
@@ -78,3 +79,61 @@ def test_lists_that_never_come_are_counted_and_are_no_score(backbone, examples):
         assert erased[f"{name}.n"] == aligned[f"{name}.named"] == 0 and aligned["n"] > 0
         assert erased[f"{name}.flips"] is erased[f"{name}.flips_over_random"] is aligned[f"{name}.f1"] is None
         assert f"{name}.tau" not in erased  # it ranks nothing
+
+
+BOTH = ((prompting, prompting_untrained), (prompting_top, prompting_top_untrained))
+MOVED = [("tiny_t5", choice, 1) for choice in ("base", "adalora", "prefix")] + [
+    *(("tiny_t5", choice, count) for choice in ("aq", "lora_r4", "ia3") for count in (1, 2)),
+    *(("tiny_llama", choice, count) for choice, count in (("prefix", 1), ("aqkv", 1), ("aqkv", 2), ("lora_r4", 2))),
+]
+
+
+def lists(monkeypatch) -> list[str]:
+    """What the models write from here on: every answer of a list is kept as it was written."""
+    written = []
+    told = prompted.told
+    monkeypatch.setattr(prompted, "told", lambda one, text, count: (written.append(text), told(one, text, count))[1])
+    return written
+
+
+@pytest.mark.parametrize(("model", "choice", "count"), MOVED)
+def test_before_its_training_a_model_lists_what_the_bare_one_does(
+    model, choice, count, backbone, peft, examples, monkeypatch
+):
+    backbone, written = backbone(model, dtype=torch.bfloat16 if choice == "aqkv" else torch.float32), lists(monkeypatch)
+    splits = [[question("esnli", one, backbone) for one in examples("esnli", 3)] for _ in range(count)]
+    labels = [[0, 1, 2]] * count
+
+    def asked(model, module, untrained=None):
+        written.clear()
+        few = Reading(model, backbone, splits, 2, dataset="esnli", max_new_tokens=6, untrained=untrained)
+        return [own.tolist() for of in module.attribute(few, labels) for own in of], list(written)
+
+    before = {name: tensor.clone() for name, tensor in backbone.model.state_dict().items()}
+    bare = [asked(backbone.model, module) for module, _ in BOTH]
+    assert all(any(texts) for _, texts in bare)
+    with packed_part(backbone, peft(choice), (7004, 3639)[:count], total_steps=200) as part:
+        with torch.no_grad():
+            for parameter in part.parameters:
+                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+        moved = [parameter.detach().clone() for parameter in part.parameters]
+        gradients = [parameter.requires_grad for parameter in part.model.parameters()]
+        trained = [asked(part.model, module) for module, _ in BOTH]
+        assert trained != bare
+        assert [asked(part.model, module, part.untrained) for _, module in BOTH] == bare
+        assert [asked(part.model, module) for module, _ in BOTH] == trained  # its part is on again
+        assert all(map(torch.equal, part.parameters, moved))
+        assert [parameter.requires_grad for parameter in part.model.parameters()] == gradients
+    assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.model.state_dict().items())
+
+
+def test_of_a_part_that_has_learnt_nothing_both_are_the_same(backbone, peft, examples, monkeypatch):
+    backbone, written = backbone("tiny_t5"), lists(monkeypatch)
+    few = [question("esnli", one, backbone) for one in examples("esnli", 3)]
+    with packed_part(backbone, peft("lora_r4"), (7004,), total_steps=1) as part:
+        reading = Reading(part.model, backbone, [few], dataset="esnli", max_new_tokens=6, untrained=part.untrained)
+        for trained, untrained in BOTH:
+            for module in (trained, untrained):
+                module.attribute(reading, [[0, 1, 2]])
+            assert written[:3] == written[3:] and any(written)
+            written.clear()
