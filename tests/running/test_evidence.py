@@ -129,7 +129,7 @@ BY_EPOCH = (
     "evidence.epochs=[0,1,3]",
     "evidence.examples=3",
     "evidence.measures=[calibration,mention,skewness]",
-    "evidence.attributions=[attention,saliency]",
+    "evidence.attributions=[attention,saliency,prompting_untrained]",
 )
 
 
