@@ -106,10 +106,14 @@ def test_a_folder_without_results_is_one_line_and_exit_code_two(tmp_path, comman
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ") and says in done.stderr
 
 
-def test_a_place_that_cannot_be_written_is_one_line(results, tmp_path, command):
-    (tmp_path / "file").write_text("x")
-    done = command("-m", "caref.report", str(results), "--out", str(tmp_path / "file" / "below"))
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "below" in done.stderr
+@pytest.mark.parametrize("given", (True, False))
+def test_a_place_that_cannot_be_written_is_one_line_that_names_the_option(results, tmp_path, command, given):
+    place = tmp_path / "file" / "below" if given else results / "report"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("x")  # a file where a folder is to be
+    done = command("-m", "caref.report", str(results), *(("--out", str(place)) if given else ()))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"error: --out {place}: ") and "results_dir=" not in done.stderr
 
 
 def test_no_model_library_is_imported(results):

@@ -6,9 +6,10 @@ import pytest
 import torch
 from families import SHAPES
 
-from caref.config.schema import Model
+from caref import training
+from caref.config.schema import Model, Train
 from caref.data.batches import Encoded
-from caref.errors import UserError
+from caref.errors import SplitFailed, UserError
 from caref.models import backbones
 from caref.models.packed import NotInRows, packed_part
 from caref.objectives import objective
@@ -117,3 +118,23 @@ def test_records_are_the_same_whatever_the_pack(family, composed, tmp_path, caps
         assert together == ([1, 1, 1] if pack == 1 or family in ALONE else [3, 3, 3])
     assert kept[1] == kept[3]
     assert capsys.readouterr().err.count("splits run one by one: ") == (family in ALONE)
+
+
+@pytest.mark.parametrize("family", ("gemma3", "t5gemma2"))
+def test_a_split_that_fails_fails_alone_beside_parts_that_no_text_reaches(family, choice):
+    settings = Train(epochs=1, lr=0.01, batch_size=2, warmup_steps=0)
+    train = [examples(1, 4), examples(2, 4)]
+
+    def after(poisoned: bool):
+        backbone = loaded(family)
+        with packed_part(backbone, choice(family), (7004, 3639), total_steps=2) as part:
+            if poisoned:
+                with torch.no_grad():
+                    part.parameters[0][0] = torch.nan
+            ended = training.fit(part, backbone, OBJECTIVE, train, settings, (7004, 3639))
+            return ended, [parameter[1].detach().clone() for parameter in part.parameters]
+
+    (failed, well), beside = after(True)
+    (_, expected), alone = after(False)
+    assert isinstance(failed, SplitFailed) and well == pytest.approx(expected)
+    assert all(torch.allclose(one, other, atol=1e-6) for one, other in zip(beside, alone, strict=True))

@@ -203,6 +203,16 @@ def test_a_failed_cell_stops_no_other_and_is_told_at_the_end(command, tmp_path):
     assert [note["split"] for note in sorted(notes, key=lambda note: note["split"])] == [0, 1]
 
 
+def test_the_first_job_that_fails_ends_a_sweep_where_that_is_asked(command, tmp_path):
+    hopeless = ("peft=base", "train.warmup_steps=0", "train.epochs=3", "train.lr=1e-3,1e36,1e-4", "splits=0")
+    settings = [setting for setting in TINY if not setting.startswith("train.epochs")]
+    done = command("run.py", "-m", *settings, *hopeless, "hydra.sweeper.fail_fast=true", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert re.search(r"train\.lr=1e\+?36.*1 of 1 splits? failed", done.stdout), done.stdout
+    assert len(records(tmp_path / "results")) == 1  # that of the cell before; the one after never began
+    assert len(list((tmp_path / "results").glob("*/config.yaml"))) == 2
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
