@@ -45,6 +45,7 @@ class Dataset:
     eval_size: int = 350  # evaluated examples a split; feb draws as many of each class, so 348 of e-SNLI
     sampling: str = "feb"  # feb: FEB's own samples; balanced: the project's, any size of any file, nothing twice
     target: str = "answer_and_explanation"  # what the model learns to write; answer: nothing after it
+    max_tokens: int | None = None  # of an input; a longer one loses the end of its longest field; null: none does
 
 
 @dataclass

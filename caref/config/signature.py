@@ -17,7 +17,7 @@ _OF_THE_MACHINE = {"train": ("gradient_accumulation", "gradient_checkpointing")}
 _PARTS = ("model", "peft", "dataset", "reg", "bertscore", "train", "evaluation")
 # Keys that came when there were cells already, and the value that those had: at it nothing is said.
 _LATER = {
-    "dataset": {"target": "answer_and_explanation"},
+    "dataset": {"target": "answer_and_explanation", "max_tokens": None},
     "model": {"kind": "generator"},
     "peft": {"options": {}},
 }

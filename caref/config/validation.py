@@ -27,6 +27,7 @@ _AT_LEAST = {
     "evaluation.max_new_tokens": 1,
     "dataset.train_size": 1,
     "dataset.eval_size": 1,
+    "dataset.max_tokens": 1,
     "model.dropout": 0,
     "bertscore.layer": 1,
     "evidence.examples": 1,
@@ -114,6 +115,8 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield "tracker.project", "W&B takes at most 128 characters"
         if any(not 1 <= len(str(tag)) <= 64 for tag in values["tracker.tags"]):
             yield "tracker.tags", "W&B takes tags of 1 to 64 characters"
+    if values["dataset.max_tokens"] is not None and values["dataset.sampling"] == "feb":
+        yield "dataset.max_tokens", "FEB's samples are whole texts; shortened ones take dataset.sampling=balanced"
     if values["model.kind"] == "classifier" and values["dataset.target"] != "answer":
         yield (
             "dataset.target",

@@ -50,16 +50,19 @@ def run(job: DictConfig) -> dict[int, dict]:
         trials.set_up(bench, saves=len(waiting) if job.train.save else 0)
         for line in trials.left_out(bench):
             progress.say(line)
-        trials.check_lengths(bench, [planned.sampler(index) for index in waiting])
-        trials.check_options(bench, planned.sampler(waiting[0]))
-        trials.check_steps(bench, planned.sampler(waiting[0]))
-        trials.try_evidence(bench, planned.sampler(waiting[0]))
+        splits = [bench.read(planned.sampler(index)) for index in waiting]
+        for line in trials.shortened(bench, splits):
+            progress.say(line)
+        trials.check_lengths(bench, splits)
+        trials.check_options(bench, splits[0])
+        trials.check_steps(bench, splits[0])
+        trials.try_evidence(bench, splits[0])
     packs = Packs(bench, progress.say)
     with tracking(job.tracker, planned.cell, planned.description) as tracker:
         tracker.earlier(records.values())
         while waiting:
             with ExitStack() as claims:
-                size = packs.size(planned.sampler(waiting[0]))
+                size = packs.size(bench.read(planned.sampler(waiting[0])))
                 held = _claimed(planned.cell, waiting, size, claims)
                 waiting = [index for index in waiting if index not in held]
                 free, again = [], {}
@@ -147,7 +150,7 @@ def _work(
         recorded = {
             index: [one["generation"] for one in store.read_predictions(planned.cell, index)] for index in again
         }
-        outcomes = bench.run([planned.sampler(index) for index in pack], progress, recorded)
+        outcomes = bench.run([bench.read(planned.sampler(index)) for index in pack], progress, recorded)
     except UserError:
         raise
     except Exception as error:  # whatever went wrong with a split, the others are worth having

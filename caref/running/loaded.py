@@ -1,12 +1,15 @@
 """What one job loads once for all its splits, when the first of them needs it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 
 from omegaconf import DictConfig, OmegaConf
 
 from caref.data.examples import Example
 from caref.data.prompts import text
+from caref.data.shortening import shortened
+from caref.data.splits import Split
 from caref.models import contents
 
 
@@ -24,6 +27,8 @@ class Loaded:
         self.job, self._content = job, content or {}
         self._classes = classes if job.model.kind == "classifier" else None
         self._encoded: dict[int, tuple[Example, object]] = {}
+        self._read: dict[int, tuple[Example, Example]] = {}  # as drawn, and as the model reads it
+        self._cut: set[int] = set()  # ids of those read that lack the end of a text
 
     @cached_property
     def device(self):
@@ -73,6 +78,33 @@ class Loaded:
     def commit(self, what: str) -> str | None:
         """Of a part of the job that is a model: the hub's commit, None where it comes from elsewhere."""
         return contents.commit(self._content.get(what) or "")
+
+    def read(self, split: Split) -> Split:
+        """A split as drawn, with its texts as the model reads them: at most dataset.max_tokens long.
+
+        Raises:
+            UserError: an example cannot be shortened so far.
+        """
+        if self.job.dataset.max_tokens is None:
+            return split
+        sides = (tuple(map(self._shortened, side)) for side in (split.train, split.evaluation))
+        return replace(split, **dict(zip(("train", "evaluation"), sides, strict=True)))
+
+    def cut(self, examples: Sequence[Example]) -> int:
+        """How many of these, as `read` gives them, lack the end of a text."""
+        return sum(id(example) in self._cut for example in examples)
+
+    def _shortened(self, example: Example) -> Example:
+        from caref.data.batches import for_backbone
+
+        def length(one: Example) -> int:
+            return len(for_backbone(one, text(self.job.dataset.name, one, self.answers_only), self.backbone).prompt)
+
+        if id(example) not in self._read:
+            self._read[id(example)] = example, shortened(example, self.job.dataset.max_tokens, length)
+            if (short := self._read[id(example)][1]) is not example:
+                self._cut.add(id(short))
+        return self._read[id(example)][1]
 
     def tokens(self, examples: Sequence[Example]) -> list:
         """The examples in tokens, each tokenised once however many splits draw it."""

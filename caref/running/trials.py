@@ -62,6 +62,17 @@ def left_out(bench: Workbench) -> list[str]:
     return [line for line in lines if line]
 
 
+def shortened(bench: Workbench, splits: Sequence[Split]) -> list[str]:
+    """One line of how many examples lack the end of a text by dataset.max_tokens; nothing where it is not set."""
+    if (most := bench.job.dataset.max_tokens) is None:
+        return []
+    examples = {id(one): one for split in splits for one in (*split.train, *split.evaluation)}
+    return [
+        f"dataset.max_tokens={most}: {bench.cut(list(examples.values()))} of {len(examples)} examples lose the end "
+        "of their longest text, and what people marked there"
+    ]
+
+
 def check_lengths(bench: Workbench, splits: Sequence[Split]) -> None:
     """Refuse examples that are longer than the model's positions.
 

@@ -214,6 +214,11 @@ class Workbench(Loaded):
             for place, one in enumerate(final)
         ]
 
+    def _shorter(self, split: Split) -> dict[str, int]:
+        if self.job.dataset.max_tokens is None:
+            return {}
+        return {"train_shortened": self.cut(split.train), "evaluated_shortened": self.cut(split.evaluation)}
+
     def _save(self, part: "PackedPart", place: int, split: Split) -> None:
         try:
             saving.keep(self.saved, split.index, lambda folder: part.save(folder, place))
@@ -243,7 +248,7 @@ class Workbench(Loaded):
             "status": "done",
             "scores": scores,
             "training": {name: _rounded(value) for name, value in terms.items()},
-            "counts": counts,
+            "counts": {**counts, **self._shorter(split)},
             "run": provenance.of(self.device, self.dtype, seconds, together),
         }
         return Outcome(record, predictions, history, evidence)

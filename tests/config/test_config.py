@@ -114,7 +114,8 @@ def test_what_cannot_change_a_number_is_not_in_the_signature(composed):
 def test_what_can_change_a_number_is_in_the_signature(composed):
     variations = [
         "reg.alpha=1.5", "reg=none", "peft=laq", "peft.scope=decoder", "model=flan_t5_base", "model.dropout=0",
-        "dataset=ecqa", "dataset.eval_size=20", "dataset.train_split=test", "train.lr=1e-4", "train.epochs=1",
+        "dataset=ecqa", "dataset.eval_size=20", "dataset.max_tokens=64",
+        "dataset.train_split=test", "train.lr=1e-4", "train.epochs=1",
         "train.precision=fp32", "train.supervise=answer", "dataset.target=answer", "evaluation.max_new_tokens=32",
         "bertscore=minilm",
     ]  # fmt: skip

@@ -1,12 +1,17 @@
 """What is longer than a model's positions is refused in one line, with the example and the key, before training."""
 
+import re
+
 import pytest
 from families import SHAPES
 
 from caref.config.schema import Model
 from caref.data.batches import Encoded
+from caref.data.demo import generate
+from caref.data.prompts import text
 from caref.errors import UserError
 from caref.models import backbones
+from caref.results import evidence, store
 from caref.running import jobs, lengths
 
 SMALL = ("source=demo", "bertscore=minilm", "dataset=comve", "dataset.eval_size=4", "dataset.train_size=6", "splits=0")
@@ -66,6 +71,48 @@ def test_a_job_is_refused_before_it_trains(composed, tmp_path):
     with pytest.raises(UserError, match=r"takes \d+ tokens, but gpt2 has 60 positions"):
         jobs.run(job)
     assert not list(tmp_path.glob("*/splits/*"))
+
+
+def test_texts_that_are_too_long_lose_their_end_where_that_is_asked_and_it_is_told(composed, tmp_path, capfd):
+    line = ("source=demo", "dataset=esnli", "dataset.target=answer", "dataset.sampling=balanced", "splits=0:2")
+    line += (
+        "dataset.eval_size=12",
+        "dataset.train_size=6",
+        "train.epochs=1",
+        "evaluation.max_new_tokens=4",
+        "peft=base",
+    )
+    line += ("model=tiny_gpt2", "model.config.n_positions=150", "evidence=full", "evidence.measures=[alignment]")
+    line += ("evidence.attributions=[human,random]", f"results_dir={tmp_path}")
+    with pytest.raises(UserError, match="gpt2 has 150 positions"):
+        jobs.run(composed(*line))
+    with pytest.raises(UserError, match=r"dataset.max_tokens=130: FEB's samples are whole texts"):
+        jobs.run(composed(*line, "dataset.max_tokens=130", "dataset.sampling=feb"))
+    job = composed(*line, "dataset.max_tokens=130")
+    records = jobs.run(job)
+    planned = jobs.plan(job)
+    whole = {one.id: text("esnli", one).source for one in generate("esnli", "validation")}
+    short = whole_ids = 0
+    for index, record in records.items():
+        drawn = planned.sampler(index)
+        own = {one["id"]: one["source"] for one in store.read_predictions(planned.cell, index)}
+        lost = [name for name, source in own.items() if source != whole[name]]
+        assert all(len(source.encode()) + 1 <= 130 for source in own.values())  # the newline after it
+        assert all(len(whole[name].encode()) + 1 > 130 for name in lost)
+        assert record["counts"]["evaluated_shortened"] == len(lost)
+        assert record["counts"]["train_shortened"] == sum(
+            len(text("esnli", one).source.encode()) + 1 > 130 for one in drawn.train
+        )
+        short, whole_ids = short + len(lost), whole_ids + len(own)
+    assert 0 < short < whole_ids
+    assert re.search(r"dataset.max_tokens=130: \d+ of \d+ examples lose the end", capfd.readouterr().err)
+    (found,) = evidence.of_cell(planned.cell)
+    marked = {
+        row["id"]: [row["words"][place] for place in row["marked"]]
+        for row in evidence.read_rows(planned.cell / "evidence" / found.mark, 0)
+    }
+    texts = {one["id"]: one["source"] for one in store.read_predictions(planned.cell, 0)}
+    assert any(marked.values()) and all(word in texts[name] for name, words in marked.items() for word in words)
 
 
 @pytest.mark.parametrize(
