@@ -39,7 +39,10 @@ def check(
         for key, told, length, example in _lengths(backbone, part, examples, asked, written, choices):
             if length > room:
                 begun = backbone.tokenizer.decode(example.prompt[:12], skip_special_tokens=True).strip()
-                raise UserError(f"{key}: {told} of the example that begins {begun!r} takes {length} tokens, but {fits}")
+                mend = "; dataset.max_tokens shortens inputs (dataset.sampling=balanced)" * (key == "dataset.name")
+                raise UserError(
+                    f"{key}: {told} of the example that begins {begun!r} takes {length} tokens, but {fits}{mend}"
+                )
 
 
 def check_prefix(part: TrainedPart, backbone: Backbone, subject: str) -> None:
