@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from one_node import until
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]  # one cluster, one process
 ONE_CELL = ("reg.alpha=2", "splits=0:4")
 SLOW = ("train.epochs=12",)  # a split takes seconds: long enough to be hit in its middle
 
