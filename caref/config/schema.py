@@ -96,6 +96,7 @@ class Evidence:
     measures: list[str] = field(default_factory=list)  # files of caref.evidence.measures
     attributions: list[str] = field(default_factory=list)  # files of caref.evidence.attribution
     removal: str = "delete"  # delete: a removed word's tokens go; mask: one mask token stands for them
+    choices: str = "tree"  # p of a choice: tree, shared where choices part; sequence, of all its tokens summed
     epochs: list[int] = field(default_factory=list)  # also after so many epochs of the training; 0: before it
 
 

@@ -45,6 +45,7 @@ _ONE_OF = {
     "dataset.eval_split": ("train", "validation", "test"),
     "tracker.mode": ("offline", "online"),
     "evidence.removal": ("delete", "mask"),
+    "evidence.choices": ("tree", "sequence"),
 }
 _NO_PROJECT = "/\\#?%:"
 _RULES = (

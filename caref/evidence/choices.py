@@ -1,15 +1,24 @@
 """How probable a model holds each choice of an example: teacher-forced, all choices of many examples at a time.
 
-The probability of a choice is the softmax over the choices of log p(the choice's tokens, then the separator's |
-source); of a model that answers only, the end of the text's in the separator's place. Either belongs to it: without it
-`dog` is never less likely than `dog house`. The separator is one token to the
+A choice is its tokens and then the separator's; of a model that answers only, the end of the text's in the separator's
+place. Either belongs to it: without it `dog` is never less likely than `dog house`. The separator is one token to the
 tokenizers of the models that people train; to a tokenizer of bytes its first, a space, would still tell no `dog` from
-`dog house`. Log-probabilities are summed over tokens: a mean would favour long choices whose ends are easy to foresee.
+`dog house`.
+
+`sequence`: the probability of a choice is the softmax over the choices of log p(its tokens | source), summed. A mean
+would favour long choices whose ends are easy to foresee; a sum holds against a choice whatever its model spreads over
+tokens that no choice has. A regulariser that pulls towards uniform does that at every token, so that a choice of three
+tokens loses to one of one whatever the model has learnt: its own flattening is read as belief.
+
+`tree`: the choices' tokens form a tree, and at each of its forks p is shared among the tokens that lead on, as in
+decoding that is held to the choices. A token without alternative costs nothing; where choices part once, at one fork, a
+temperature of the tokens' logits is one of the choices.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from caref.data.batches import Encoded
@@ -38,11 +47,43 @@ class Asked:
     continuations: tuple[tuple[int, ...], ...]
 
 
-@torch.inference_mode()
 def log_probabilities(
     model, backbone: Backbone, splits: Sequence[Sequence[Asked]], batch_size: int
 ) -> list[list[list[float]]]:
-    """log p(continuation | prompt) of every continuation, in nats, by split, question and continuation.
+    """log p(continuation | prompt) of every continuation, in nats, by split, question and continuation."""
+    found = by_token(model, backbone, splits, batch_size)
+    return [[sequence(*one) for one in zip(*pair, strict=True)] for pair in zip(splits, found, strict=True)]
+
+
+def sequence(asked: Asked, tokens: Sequence[Sequence[float]]) -> list[float]:
+    """log p of each continuation: the sum of its tokens'."""
+    return [sum(own) for own in tokens]
+
+
+def tree(asked: Asked, tokens: Sequence[Sequence[float]]) -> list[float]:
+    """log p of each continuation in decoding that is held to them.
+
+    Args:
+        tokens: by continuation, log p of each of its tokens after those before it.
+    """
+    forks: dict[tuple[int, ...], dict[int, float]] = {}
+    for continuation, own in zip(asked.continuations, tokens, strict=True):
+        for place, (token, log_p) in enumerate(zip(continuation, own, strict=True)):
+            forks.setdefault(continuation[:place], {})[token] = log_p
+    shared = {before: float(np.logaddexp.reduce(list(fork.values()))) for before, fork in forks.items()}
+    return [
+        sum(forks[c[:place]][token] - shared[c[:place]] for place, token in enumerate(c)) for c in asked.continuations
+    ]
+
+
+DEFINITIONS = {"tree": tree, "sequence": sequence}
+
+
+@torch.inference_mode()
+def by_token(
+    model, backbone: Backbone, splits: Sequence[Sequence[Asked]], batch_size: int
+) -> list[list[list[list[float]]]]:
+    """log p of every token of every continuation, in nats, by split, question, continuation and token.
 
     Args:
         model: the trained models of K splits in one, as `caref.models.packed` makes it, on their device.
@@ -50,7 +91,7 @@ def log_probabilities(
         batch_size: questions of each split at a time.
     """
     model.eval()
-    found = [[[0.0]] * len(questions) for questions in splits]
+    found = [[[]] * len(questions) for questions in splits]
     width = max((len(asked.continuations) for questions in splits for asked in questions), default=0)
     if backbone.classifier:
         read = of_classes
@@ -70,9 +111,9 @@ def log_probabilities(
             for continuation in (one.continuations + one.continuations[:1] * width)[:width]
         ]
         with backbone.autocast():
-            summed = read(model, backbone, pairs, width).log_p.view(len(asked), width).tolist()
-        for (split, place), one, values in zip(rows, asked, summed, strict=True):
-            found[split][place] = values[: len(one.continuations)]
+            tokens = read(model, backbone, pairs, width).by_token.double().unflatten(0, (len(asked), width)).tolist()
+        for (split, place), one, values in zip(rows, asked, tokens, strict=True):
+            found[split][place] = [own[: len(c)] for c, own in zip(one.continuations, values, strict=False)]
     return found
 
 

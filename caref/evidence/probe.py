@@ -68,7 +68,8 @@ def probe(
     Args:
         model: the trained models in one, as `caref.models.packed` makes it.
         written: what each split's model wrote for its `chosen` examples, by their places.
-        asked: `examples`, `attributions`, `measures` and `removal`, as `caref.config.schema.Evidence` has them.
+        asked: `examples`, `attributions`, `measures`, `removal` and `choices`, as `caref.config.schema.Evidence` has
+            them.
         batch_size: questions of a split at a time.
         max_new_tokens: where a generation is cut.
         answers_only: the models learnt to explain nothing: what asks for explanations is then left out.
@@ -96,6 +97,7 @@ def probe(
         questions,
         batch_size=batch_size,
         removal=asked["removal"],
+        choices=asked["choices"],
         attributions=tuple(name for name in asked["attributions"] if name not in vain),
         dataset=dataset,
         max_new_tokens=max_new_tokens,

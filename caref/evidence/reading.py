@@ -13,8 +13,7 @@ import numpy as np
 from caref.data.batches import Encoded, for_backbone, mask_token
 from caref.data.examples import Example
 from caref.data.prompts import text
-from caref.evidence import choices
-from caref.evidence.choices import Asked
+from caref.evidence.choices import DEFINITIONS, Asked, by_token
 from caref.evidence.words import Word, without, words_of
 from caref.models.asking import Beside
 from caref.models.backbones import Backbone
@@ -85,6 +84,7 @@ class Reading:
         splits: K lists of questions.
         batch_size: questions of a split at a time.
         removal: `delete` a word's tokens, or `mask` them by one token.
+        choices: what the probability of a choice is, `tree` or `sequence` of `caref.evidence.choices`.
         attributions: which ones measures are to look at.
         dataset: its name, for measures that ask of other texts.
         max_new_tokens: where a generation is cut, for measures that let the models write.
@@ -97,6 +97,7 @@ class Reading:
     splits: Sequence[Sequence[Question]]
     batch_size: int = 32
     removal: str = "delete"
+    choices: str = "sequence"
     attributions: Sequence[str] = ()
     dataset: str = ""
     max_new_tokens: int = 99
@@ -108,21 +109,28 @@ class Reading:
             self.model.eval()
         self.by_example: dict[str, list[list[float | None]]] = {}  # what measures leave of each question of each split
         self._kept: dict[tuple[str, str], list[list[np.ndarray]]] = {}
-        # Of every split, by question and words removed.
-        self._log_p: list[dict[tuple[int, frozenset[int]], np.ndarray]] = [{} for _ in self.splits]
+        # Of every split, by question and words removed, log p of the choices by each definition.
+        self._log_p: list[dict[tuple[int, frozenset[int]], dict[str, np.ndarray]]] = [{} for _ in self.splits]
 
-    def log_p(self) -> list[np.ndarray]:
-        """(questions, choices) of each split: log p of every choice, -inf where an example has fewer than another."""
-        whole = self.log_p_without([[[()] for _ in questions] for questions in self.splits])
+    def log_p(self, choices: str | None = None) -> list[np.ndarray]:
+        """(questions, choices) of each split: log p of every choice, -inf where an example has fewer than another.
+
+        Args:
+            choices: by another definition than the reading's.
+        """
+        whole = self.log_p_without([[[()] for _ in questions] for questions in self.splits], choices)
         return [_table([rows[0] for rows in of_split]) for of_split in whole]
 
-    def log_p_without(self, removed: Sequence[Sequence[Sequence[Collection[int]]]]) -> list[list[np.ndarray]]:
+    def log_p_without(
+        self, removed: Sequence[Sequence[Sequence[Collection[int]]]], choices: str | None = None
+    ) -> list[list[np.ndarray]]:
         """By split and question, (variants, choices): log p of every choice without some of the words.
 
         What was asked before is not computed again.
 
         Args:
             removed: by split, question and variant the places of the words.
+            choices: by another definition than the reading's.
         """
         wanted = [
             {(place, frozenset(gone)) for place, variants in enumerate(each) for gone in variants} - known.keys()
@@ -136,13 +144,21 @@ class Reading:
                 [self._changed(questions[place], gone, mask) for place, gone in order]
                 for questions, order in zip(self.splits, orders, strict=True)
             ]
-            found = choices.log_probabilities(self.model, self.backbone, asked, self.batch_size)
-            for known, order, rows in zip(self._log_p, orders, found, strict=True):
-                known.update(zip(order, map(np.array, rows), strict=True))
+            found = by_token(self.model, self.backbone, asked, self.batch_size)
+            for known, *of_split in zip(self._log_p, orders, asked, found, strict=True):
+                for key, one, tokens in zip(*of_split, strict=True):
+                    known[key] = {name: np.array(told(one, tokens)) for name, told in DEFINITIONS.items()}
+        by = choices or self.choices
         return [
-            [np.array([known[place, frozenset(gone)] for gone in variants]) for place, variants in enumerate(each)]
+            [np.array([known[place, frozenset(gone)][by] for gone in variants]) for place, variants in enumerate(each)]
             for each, known in zip(removed, self._log_p, strict=True)
         ]
+
+    def log_p_of(self, asked: Sequence[Sequence[Asked]]) -> list[list[list[float]]]:
+        """log p of every choice of other questions than the reading's own, by split, question and choice."""
+        found = by_token(self.model, self.backbone, asked, self.batch_size)
+        told = DEFINITIONS[self.choices]
+        return [[told(*one) for one in zip(*pair, strict=True)] for pair in zip(asked, found, strict=True)]
 
     @staticmethod
     def _changed(question: Question, gone: Collection[int], mask: int | None) -> Asked:

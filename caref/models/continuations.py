@@ -19,12 +19,17 @@ from caref.models.backbones import Backbone
 class Read:
     """What was read.
 
-    log_p: (pairs,), in nats.
+    by_token: (pairs, T), log p of each of a continuation's tokens, in nats; 0 beyond its end.
     prompts: the output of whatever read the prompts, (pairs / width, ...): encoder or decoder-only model.
     """
 
-    log_p: Tensor
+    by_token: Tensor
     prompts: Mapping
+
+    @property
+    def log_p(self) -> Tensor:
+        """(pairs,), of whole continuations."""
+        return self.by_token.sum(-1)
 
 
 def told_by(choice: str, tokenizer, answers_only: bool = False) -> tuple[int, ...]:
@@ -39,7 +44,12 @@ def told_by(choice: str, tokenizer, answers_only: bool = False) -> tuple[int, ..
 
 
 def summed_log_p(logits: Tensor, labels: Tensor) -> Tensor:
-    """(B,) sums over positions of log p(label), in float32, or in what is more precise still.
+    """(B,): `log_p_by_token`, summed over positions."""
+    return log_p_by_token(logits, labels).sum(-1)
+
+
+def log_p_by_token(logits: Tensor, labels: Tensor) -> Tensor:
+    """(B, T): log p(label), 0 where none is asked, in float32, or in what is more precise still.
 
     Args:
         logits: (B, T, V), aligned with the labels.
@@ -47,7 +57,7 @@ def summed_log_p(logits: Tensor, labels: Tensor) -> Tensor:
     """
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
     chosen = precise.log_softmax(-1).gather(-1, labels.clamp_min(0).unsqueeze(-1)).squeeze(-1)
-    return chosen.masked_fill(labels == IGNORED, 0.0).sum(-1)
+    return chosen.masked_fill(labels == IGNORED, 0.0)
 
 
 def of_classes(
@@ -61,7 +71,7 @@ def of_classes(
     inputs = _embedded(collate(pairs[::width], backbone).inputs, embeddings)
     output = model(**inputs, **options, use_cache=False)
     labels = torch.tensor([pair.target for pair in pairs], device=output.logits.device)
-    return Read(summed_log_p(output.logits.repeat_interleave(width, dim=0), labels), output)
+    return Read(log_p_by_token(output.logits.repeat_interleave(width, dim=0), labels), output)
 
 
 def after_encoder(
@@ -81,7 +91,7 @@ def after_encoder(
     encoded = model.get_encoder()(**_embedded(once, embeddings), **options)
     hidden = encoded.last_hidden_state.repeat_interleave(width, dim=0)
     output = model(**batch.inputs, encoder_outputs=BaseModelOutput(hidden), use_cache=False)
-    return Read(summed_log_p(output.logits, batch.labels), encoded)
+    return Read(log_p_by_token(output.logits, batch.labels), encoded)
 
 
 def after_shared_prompts(
@@ -112,14 +122,15 @@ def after_shared_prompts(
     read["attention_mask"] = after
     then = model(**_on(backbone, read | placed[1]), past_key_values=cache, use_cache=True)
     logits = torch.cat([first.logits[:, -1:].repeat_interleave(width, dim=0), then.logits], dim=1)
-    return Read(summed_log_p(logits, pad([pair.target for pair in pairs], IGNORED).to(logits.device)), first)
+    return Read(log_p_by_token(logits, pad([pair.target for pair in pairs], IGNORED).to(logits.device)), first)
 
 
 def after_whole_prompts(model, backbone: Backbone, pairs: Sequence[Encoded], width: int) -> Read:
     """Of a model that cannot share: every continuation after its own copy of the prompt, as in training."""
     batch = collate(pairs, backbone)
     output = model(**batch.inputs, use_cache=False)
-    return Read(summed_log_p(output.logits, batch.labels), output)
+    first = (batch.labels == IGNORED).int().argsort(dim=1, stable=True)  # what is asked, before the prompt's positions
+    return Read(log_p_by_token(output.logits, batch.labels).gather(1, first), output)
 
 
 def shares_prompts(model, backbone: Backbone, splits: int) -> bool:

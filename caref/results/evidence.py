@@ -40,8 +40,9 @@ class Found:
 def described(evidence: Mapping) -> dict:
     """What is asked, without what it is called: the same question has the same mark."""
     asked = {key: value for key, value in evidence.items() if key != "name"}
-    if not asked.get("epochs"):  # which was no key once
-        asked.pop("epochs", None)
+    for key, once in (("epochs", []), ("choices", "sequence")):  # which were no keys once
+        if asked.get(key) == once:
+            del asked[key]
     return {"edition": EDITION} | asked
 
 

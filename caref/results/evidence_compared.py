@@ -86,7 +86,8 @@ class Question:
         removal = {"delete": "deleted", "mask": "masked"}.get(str(self.asked.get("removal")), "removed")
         edition = self.asked.get("edition")
         other = "" if edition == evidence.EDITION else f", of edition {edition}, not today's {evidence.EDITION}"
-        return f"{examples}, removed words {removal}; question {self.mark}{other}"
+        choices = "" if self.asked.get("choices") == "tree" else ", choices by all their tokens"
+        return f"{examples}, removed words {removal}{choices}; question {self.mark}{other}"
 
 
 @dataclass(frozen=True)

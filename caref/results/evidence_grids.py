@@ -21,6 +21,10 @@ TOLD = (
     "No temperature moves flips, flips less random, τ with leave-one-out, COMP and SUFF matched, ECE and NLL tempered, "
     "phi-CCT and disagreement, for a given order of the words: with more than two choices an order by gradients of "
     "log p may itself move a little. Read faithfulness off these.",
+    "A choice of several tokens is as probable as the token at which it parts from the others (evidence.choices=tree). "
+    "Where all its tokens' log p were summed (sequence), what a flat distribution leaves to tokens of no choice counts "
+    "against long choices: such evidence of a model trained with SCED tells of its flatness. "
+    "Disagreement, summed, tells how far the two part.",
     "With against without: paired over the splits of one seed, two-sided Wilcoxon signed-rank p (Pratt's rule), "
     "corrected by Holm over all tests of this section; 95% BCa bootstrap interval of the mean difference. Scores "
     f"without p are shown, not tested. Fewer than {LEAST_SPLITS} common splits are not tested.",

@@ -75,6 +75,15 @@ SCORES: Mapping[str, Score] = {
     "calibration.disagreement": _score(
         "disagreement", "%", 2, False, "written answers that are not the most probable choice", False, tested=True
     ),
+    "calibration.disagreement_summed": _score(
+        "disagreement, summed",
+        "%",
+        2,
+        False,
+        "written answers that are not the choice of the highest log p of all tokens; flat tokens favour short choices",
+        True,
+        tested=True,
+    ),
     "calibration.unreadable": _score("unreadable", "%", 2, False, "written answers that are no choice", False),
     "coupling.coupling": _score(
         "coupling", "nats", 3, True, "log p of the explanation given its answer less given the best other", True, True

@@ -150,13 +150,14 @@ def _cells(findings: Findings) -> Iterable[list[object]]:
 _SCORE = ["score", "measure", "attribution", "answer", "label", "unit", "better", "temperature_moves"]
 _EVIDENCE = [
     *["signature", "model", "dataset", "peft", "reg", "settings", "source", "question", "edition", "examples"],
-    *["removal", *_SCORE, "mean", "std", "n", "splits"],
+    *["removal", "choices", *_SCORE, "mean", "std", "n", "splits"],
 ]
 
 
 def _evidence(evidence: Evidence) -> Iterable[list[object]]:
     for question in evidence.questions:
         told = [question.mark, *(question.asked.get(key) for key in ("edition", "examples", "removal"))]
+        told.append(question.asked.get("choices", "sequence"))
         for held in question.held:
             line = held.line
             for name in held.names:

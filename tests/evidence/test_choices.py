@@ -1,11 +1,14 @@
 """The probability of every choice: what reading one choice at a time gives, whatever the batch, company or pack."""
 
+import numpy as np
 import pytest
 import torch
 
 from caref.data.batches import encode
 from caref.data.prompts import text
-from caref.evidence.choices import Asked, log_probabilities, side_by_side
+from caref.evidence.choices import DEFINITIONS, Asked, by_token, log_probabilities, side_by_side
+from caref.evidence.measures import calibration
+from caref.evidence.reading import Reading, question
 from caref.models.continuations import told_by
 from caref.models.packed import packed_part
 
@@ -129,6 +132,74 @@ def test_a_prefix_of_another_choice_is_told_from_it(backbone, examples):
     smollm2 = backbone("smollm2_135m").tokenizer
     dog, house = told_by("dog", smollm2), told_by("dog house", smollm2)
     assert len(dog) == 2 and len(house) == 3 and dog[-1] == house[-1]  # the separator is one token to it
+
+
+@torch.no_grad()
+def held_to_the_choices(backbone, asked: Asked) -> list[float]:
+    """p of each by decoding token after token, every token that begins no choice forbidden."""
+    (start,) = backbone.start
+    found = []
+    for continuation in asked.continuations:
+        p = 1.0
+        for place, token in enumerate(continuation):
+            before = continuation[:place]
+            read = torch.tensor([[start, *before]])
+            logits = backbone.model(input_ids=torch.tensor([asked.prompt]), decoder_input_ids=read).logits[0, -1]
+            allowed = {c[place] for c in asked.continuations if c[:place] == before and len(c) > place}
+            forbidden = torch.full_like(logits, -torch.inf)
+            forbidden[list(allowed)] = 0
+            p *= (logits + forbidden).softmax(-1)[token].item()
+        found.append(p)
+    return found
+
+
+def told(definition, model, backbone, asked):
+    (found,) = by_token(model, backbone, [asked], batch_size=4)
+    return np.array([DEFINITIONS[definition](*one) for one in zip(asked, found, strict=True)])
+
+
+def test_a_tree_is_decoding_that_is_held_to_the_choices(backbone):
+    backbone = shaken(backbone("tiny_t5", dtype=EXACT))
+    forked = ((9, 8, 7), (9, 8, 30, 7), (9, 40), (50, 8, 7), (50, 9, 7), (60,))
+    asked = [Asked((20, 21, 22, 1), forked), Asked((31, 1), forked[:3])]
+    found = [
+        DEFINITIONS["tree"](*one) for one in zip(asked, *by_token(backbone.model, backbone, [asked], 2), strict=True)
+    ]
+    for one, values in zip(asked, found, strict=True):
+        assert np.exp(values) == pytest.approx(held_to_the_choices(backbone, one), abs=1e-9)
+        assert np.exp(values).sum() == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_flat_tokens_move_no_choice_of_a_tree_and_turn_sums_to_the_shortest(model, backbone, examples):
+    """What a regulariser towards uniform does to a model that believes the same."""
+    backbone = shaken(backbone(model, dtype=EXACT))
+    asked = questions(backbone, examples("esnli"), "esnli")  # its three choices part at their first token
+    believed = torch.zeros(backbone.model.get_output_embeddings().weight.shape[0], dtype=EXACT)
+    believed[asked[0].continuations[2][0]] = 50  # contradiction
+    head = backbone.model.get_output_embeddings()
+    hooks = [head.register_forward_hook(lambda module, inputs, logits: logits + believed)]
+    before = {name: told(name, backbone.model, backbone, asked) for name in DEFINITIONS}
+    flat = 100.0
+    hooks.append(head.register_forward_hook(lambda module, inputs, logits: logits / flat))
+    after = {name: told(name, backbone.model, backbone, asked) for name in DEFINITIONS}
+    reading = Reading(
+        *(backbone.model, backbone),
+        [
+            [
+                question("esnli", one, backbone, answer=one.choices[choice])
+                for one, choice in zip(examples("esnli"), before["tree"].argmax(-1), strict=True)
+            ]
+        ],
+        choices="tree",
+    )
+    (scores,) = calibration.measure(reading)
+    for hook in hooks:
+        hook.remove()
+    expected = before["tree"] / flat - np.logaddexp.reduce(before["tree"] / flat, axis=-1, keepdims=True)
+    assert after["tree"] == pytest.approx(expected, abs=1e-9)
+    assert (before["tree"].argmax(-1) == 2).all() and (after["sequence"].argmax(-1) == 1).all()  # 1: neutral
+    assert scores["disagreement"] == 0 and scores["disagreement_summed"] == 100
 
 
 def test_splits_of_unequal_length_are_filled_up_and_every_place_is_seen():

@@ -18,10 +18,17 @@ BINS = 15
 
 
 def measure(reading: Reading) -> list[dict[str, float | None]]:
-    """The scores of each split, None where they do not exist (AUROC of a model that is always right)."""
+    """The scores of each split, None where they do not exist (AUROC of a model that is always right).
+
+    Returns:
+        `scores`, `written`, and disagreement_summed: % whose written answer is not the choice of the greatest sum of
+        log p over all its tokens, which a flat distribution turns to choices of few.
+    """
     return [
-        scores(table, np.array([one.example.label for one in questions])) | written(questions, table)
-        for questions, table in zip(reading.splits, reading.log_p(), strict=True)
+        scores(table, np.array([one.example.label for one in questions]))
+        | written(questions, table)
+        | {"disagreement_summed": written(questions, summed)["disagreement"]}
+        for questions, table, summed in zip(reading.splits, reading.log_p(), reading.log_p("sequence"), strict=True)
     ]
 
 

@@ -14,7 +14,6 @@ from scipy.stats import pearsonr
 from caref.evaluation.generate import side_by_side
 from caref.evaluation.parse import parse
 from caref.evidence.attribution.explanation_words import content_words
-from caref.evidence.choices import log_probabilities
 from caref.evidence.insertions import Inserted, inserted
 from caref.evidence.reading import Question, Reading, encoded, question
 
@@ -45,9 +44,7 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
         or [questions[0]]  # a pack has rows of every split
         for questions, insertions in zip(reading.splits, changed, strict=True)
     ]
-    tables = log_probabilities(
-        reading.model, reading.backbone, [[one.asked for one in own] for own in asked], reading.batch_size
-    )
+    tables = reading.log_p_of([[one.asked for one in own] for own in asked])
     written = _written(reading, asked)
     return [
         scores(questions, insertions, before, table, texts)
