@@ -112,26 +112,27 @@ class Reading:
         # Of every split, by question and words removed, log p of the choices by each definition.
         self._log_p: list[dict[tuple[int, frozenset[int]], dict[str, np.ndarray]]] = [{} for _ in self.splits]
 
-    def log_p(self, choices: str | None = None) -> list[np.ndarray]:
-        """(questions, choices) of each split: log p of every choice, -inf where an example has fewer than another.
-
-        Args:
-            choices: by another definition than the reading's.
-        """
-        whole = self.log_p_without([[[()] for _ in questions] for questions in self.splits], choices)
+    def log_p(self) -> list[np.ndarray]:
+        """(questions, choices) of each split: log p of every choice, -inf where an example has fewer than another."""
+        whole = self.log_p_without([[[()] for _ in questions] for questions in self.splits])
         return [_table([rows[0] for rows in of_split]) for of_split in whole]
 
-    def log_p_without(
-        self, removed: Sequence[Sequence[Sequence[Collection[int]]]], choices: str | None = None
-    ) -> list[list[np.ndarray]]:
+    def summed_log_p(self) -> list[np.ndarray]:
+        """The same, of all tokens of a choice, whatever the reading's definition."""
+        whole = self._told([[[()] for _ in questions] for questions in self.splits], "sequence")
+        return [_table([rows[0] for rows in of_split]) for of_split in whole]
+
+    def log_p_without(self, removed: Sequence[Sequence[Sequence[Collection[int]]]]) -> list[list[np.ndarray]]:
         """By split and question, (variants, choices): log p of every choice without some of the words.
 
         What was asked before is not computed again.
 
         Args:
             removed: by split, question and variant the places of the words.
-            choices: by another definition than the reading's.
         """
+        return self._told(removed, self.choices)
+
+    def _told(self, removed: Sequence[Sequence[Sequence[Collection[int]]]], by: str) -> list[list[np.ndarray]]:
         wanted = [
             {(place, frozenset(gone)) for place, variants in enumerate(each) for gone in variants} - known.keys()
             for each, known in zip(removed, self._log_p, strict=True)
@@ -148,7 +149,6 @@ class Reading:
             for known, *of_split in zip(self._log_p, orders, asked, found, strict=True):
                 for key, one, tokens in zip(*of_split, strict=True):
                     known[key] = {name: np.array(told(one, tokens)) for name, told in DEFINITIONS.items()}
-        by = choices or self.choices
         return [
             [np.array([known[place, frozenset(gone)][by] for gone in variants]) for place, variants in enumerate(each)]
             for each, known in zip(removed, self._log_p, strict=True)

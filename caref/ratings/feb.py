@@ -23,12 +23,15 @@ _EXAMPLES = range(1, 11)
 def collect(paths: Sequence[Path]) -> Answers:
     """The answers of some batch files; dataset and model follow from the columns and the file's name.
 
+    Args:
+        paths: files, or folders: all csv files in them, at any depth.
+
     Raises:
         UserError: where a file is none of FEB's, or an answer is none of the four.
     """
     judged, notes = [], []
     given: dict[str, dict[str, str]] = {}
-    for path in sorted(paths, key=str):
+    for path in sorted((file for path in paths for file in _files(path)), key=str):
         rows = _rows(path)
         dataset = "ecqa" if "Input.answer_1_a" in rows[0] else "comve"
         prefix = path.name.partition("_Batch_")[0]
@@ -54,6 +57,15 @@ def collect(paths: Sequence[Path]) -> Answers:
         notes.append(f"{panel}: workers gave the right answer of {right} of {len(rows) * len(_EXAMPLES)} examples")
     notes.append("these files name no workers: a rater is a place among the three of a row's set, not a person")
     return Answers(tuple(judged), given, {}, tuple(notes), persons=False)
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = list(path.rglob("*.csv"))
+    if not found:
+        raise UserError(f"{path}: there is no csv file in this folder")
+    return found
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

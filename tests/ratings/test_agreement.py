@@ -123,9 +123,10 @@ def test_febs_files_name_no_persons_so_none_is_modelled(of_feb):
 
 
 def test_the_command_prints_febs_table(feb_files, ratings, tmp_path):
-    ecqa = [path for path in feb_files if path.parent.name == "ecqa"]
-    done = ratings("agree", *ecqa, "--format", "feb", "--out", tmp_path / "found")
-    assert "ECQA     UnifiedQA-T5-3b" in done.stdout and "Krippendorff" not in done.stderr
+    folder = feb_files[0].parents[1]
+    done = ratings("agree", folder, "--format", "feb", "--out", tmp_path / "found")
+    assert all(f"{name:8} UnifiedQA-T5-3b" in done.stdout for name in ("ECQA", "ComVE"))
+    assert "Krippendorff" not in done.stderr
     assert {path.name for path in (tmp_path / "found").iterdir()} == {
         "judgement.json",
         "ratings.csv",
@@ -135,6 +136,7 @@ def test_the_command_prints_febs_table(feb_files, ratings, tmp_path):
 
 
 def test_a_file_of_another_kind_is_no_file_of_febs(feb_files, ratings, tmp_path):
+    assert "no csv file" in ratings("agree", tmp_path, "--format", "feb", code=2).stderr
     other = tmp_path / "x_Batch_1.csv"
     other.write_text("a,b\n1,2\n")
     assert "not one of FEB's" in ratings("agree", other, "--format", "feb", code=2).stderr

@@ -28,7 +28,7 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
         scores(table, np.array([one.example.label for one in questions]))
         | written(questions, table)
         | {"disagreement_summed": written(questions, summed)["disagreement"]}
-        for questions, table, summed in zip(reading.splits, reading.log_p(), reading.log_p("sequence"), strict=True)
+        for questions, table, summed in zip(reading.splits, reading.log_p(), reading.summed_log_p(), strict=True)
     ]
 
 

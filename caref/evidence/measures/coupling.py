@@ -28,7 +28,7 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
         for split, own in zip(reading.splits, places, strict=True)
     ]
     whole = log_probabilities(reading.model, reading.backbone, asked, reading.batch_size)
-    before = reading.log_p("sequence")  # so that what is left is the explanation's
+    before = reading.summed_log_p()  # so that what is left is the explanation's
     found, by_example = [], []
     for split, own in enumerate(places):
         couplings = []
