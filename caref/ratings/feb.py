@@ -31,7 +31,7 @@ def collect(paths: Sequence[Path]) -> Answers:
     """
     judged, notes = [], []
     given: dict[str, dict[str, str]] = {}
-    for path in sorted((file for path in paths for file in _files(path)), key=str):
+    for path in sorted((file for root in paths for file in _files(root)), key=str):
         rows = _rows(path)
         dataset = "ecqa" if "Input.answer_1_a" in rows[0] else "comve"
         prefix = path.name.partition("_Batch_")[0]
