@@ -18,7 +18,6 @@ temperature of the tokens' logits is one of the choices.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from caref.data.batches import Encoded
@@ -27,6 +26,8 @@ from caref.models.continuations import (
     after_encoder,
     after_shared_prompts,
     after_whole_prompts,
+    forks,
+    held_to,
     of_classes,
     shares_prompts,
 )
@@ -66,14 +67,9 @@ def tree(asked: Asked, tokens: Sequence[Sequence[float]]) -> list[float]:
     Args:
         tokens: by continuation, log p of each of its tokens after those before it.
     """
-    forks: dict[tuple[int, ...], dict[int, float]] = {}
-    for continuation, own in zip(asked.continuations, tokens, strict=True):
-        for place, (token, log_p) in enumerate(zip(continuation, own, strict=True)):
-            forks.setdefault(continuation[:place], {})[token] = log_p
-    shared = {before: float(np.logaddexp.reduce(list(fork.values()))) for before, fork in forks.items()}
-    return [
-        sum(forks[c[:place]][token] - shared[c[:place]] for place, token in enumerate(c)) for c in asked.continuations
-    ]
+    length = max(map(len, tokens))
+    padded = torch.tensor([[*own, *[0.0] * (length - len(own))] for own in tokens], dtype=torch.float64)
+    return held_to(padded, forks(asked.continuations, length)).tolist()
 
 
 DEFINITIONS = {"tree": tree, "sequence": sequence}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from caref.data.batches import IGNORED, Encoded, attended, collate, mask_token
 from caref.errors import UserError
 from caref.models.backbones import Backbone
-from caref.models.continuations import after_encoder, after_shared_prompts, of_classes
+from caref.models.continuations import after_encoder, after_shared_prompts, forks, held_to, of_classes
 from caref.models.method import build
 from caref.models.queries_and_keys import Layer, Projected, attention, sites
 from caref.models.student import Lesson, Student, simulated
@@ -99,7 +99,8 @@ class Asking:
         self._model, self._backbone, self._module = model, backbone, module
         self._examples, self._trained, self.splits = examples, trained, splits
         self._width = max(len(example.choices) for example in examples)
-        left = not (backbone.encoder_decoder or backbone.classifier)  # so that what follows a prompt follows it at once
+        # What follows a prompt follows it at once.
+        left = not (backbone.encoder_decoder or backbone.classifier)
         read = attended([example.prompt for example in examples], backbone.tokenizer.pad_token_id, left)
         self._ids, self._read = (read[name].to(backbone.device) for name in ("input_ids", "attention_mask"))
         self._word_of = _word_of(examples, self._ids.shape[1], left).to(backbone.device)
@@ -107,6 +108,9 @@ class Asking:
         self.words = (torch.arange(max(1, int(sizes.max()))) < sizes.unsqueeze(-1)).to(backbone.device)
         there = [[place < len(example.choices) for place in range(self._width)] for example in examples]
         self._there = torch.tensor(there, device=backbone.device)
+        length = max(len(choice) for example in examples for choice in example.choices)
+        among = torch.stack([forks(self._filled(example), length) for example in examples])
+        self._among = among.to(backbone.device)
 
     @contextmanager
     def frozen(self, frozen: bool) -> Iterator[None]:
@@ -189,13 +193,14 @@ class Asking:
     def _answers(self, variants: int, embeddings: Tensor | None, **options) -> tuple[Tensor, object]:
         """(B, V, C), and the output of whatever read the prompts."""
         if self._backbone.classifier:
-            reads = of_classes
+            after = of_classes
         else:
-            reads = after_encoder if self._backbone.encoder_decoder else after_shared_prompts
+            after = after_encoder if self._backbone.encoder_decoder else after_shared_prompts
         with self._backbone.autocast():
             pairs = self._pairs(variants)
-            read = reads(self._model, self._backbone, pairs, self._width, embeddings=embeddings, **options)
-        log_p = read.log_p.view(-1, variants, self._width)
+            read = after(self._model, self._backbone, pairs, self._width, embeddings=embeddings, **options)
+        by_token = read.by_token.unflatten(0, (-1, variants, self._width))
+        log_p = held_to(by_token, self._among.unsqueeze(1))
         return log_p.masked_fill(~self._there.unsqueeze(1), _ABSENT).log_softmax(-1), read.prompts
 
     def _pairs(self, variants: int) -> list[Encoded]:
@@ -204,8 +209,11 @@ class Asking:
             Encoded(example.prompt, choice, 0)
             for example in self._examples
             for _ in range(variants)
-            for choice in (example.choices + example.choices[:1] * self._width)[: self._width]
+            for choice in self._filled(example)
         ]
+
+    def _filled(self, example: Encoded) -> tuple[tuple[int, ...], ...]:
+        return (example.choices + example.choices[:1] * self._width)[: self._width]
 
 
 def _word_of(examples: Sequence[Encoded], width: int, left: bool) -> Tensor:

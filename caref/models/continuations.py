@@ -60,6 +60,33 @@ def log_p_by_token(logits: Tensor, labels: Tensor) -> Tensor:
     return chosen.masked_fill(labels == IGNORED, 0.0)
 
 
+def forks(continuations: Sequence[tuple[int, ...]], length: int) -> Tensor:
+    """(W, W, length) bool: at [c, other, t], whether the other's token t is one that may follow the first t of c.
+
+    Of several that go on with the same token one counts; c itself does always, also beyond its end.
+    """
+    found = torch.eye(len(continuations), dtype=torch.bool).unsqueeze(-1).repeat(1, 1, length)
+    for c, own in enumerate(continuations):
+        for place, token in enumerate(own):
+            known = {token}
+            for other, another in enumerate(continuations):
+                if another[:place] == own[:place] and len(another) > place and another[place] not in known:
+                    known.add(another[place])
+                    found[c, other, place] = True
+    return found
+
+
+def held_to(by_token: Tensor, among: Tensor) -> Tensor:
+    """(..., W): log p of each continuation in decoding that is held to them: p is shared at every fork.
+
+    Args:
+        by_token: (..., W, T), log p of each of a continuation's tokens; 0 beyond its end.
+        among: (..., W, W, T), of `forks`.
+    """
+    rivals = by_token.unsqueeze(-3).masked_fill(~among, -torch.inf)
+    return (by_token - rivals.logsumexp(-2)).sum(-1)
+
+
 def of_classes(
     model, backbone: Backbone, pairs: Sequence[Encoded], width: int, embeddings: Tensor | None = None, **options
 ) -> Read:

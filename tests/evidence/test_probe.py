@@ -26,7 +26,7 @@ MEASURES = [
     "robustness",
     "skewness",
 ]
-ASKED = {"examples": 5, "attributions": ATTRIBUTIONS, "measures": MEASURES, "removal": "delete"}
+ASKED = {"examples": 5, "attributions": ATTRIBUTIONS, "measures": MEASURES, "removal": "delete", "choices": "tree"}
 
 
 def split_of(index: int, seed: int) -> Split:

@@ -24,7 +24,13 @@ ATTRIBUTIONS = ["saliency", "leave_one_out", "explanation_words", "human", "rand
 
 def asked_of(backbone, examples, written, attributions=ATTRIBUTIONS, measures=MEASURES, batch_size=2):
     """The scores of one split of a backbone as it is."""
-    asked = {"examples": None, "attributions": attributions, "measures": measures, "removal": "delete"}
+    asked = {
+        "examples": None,
+        "attributions": attributions,
+        "measures": measures,
+        "removal": "delete",
+        "choices": "tree",
+    }
     split = Split(0, 7004, (), tuple(examples))
     (found,) = probe(backbone.model, backbone, "esnli", [split], [written], asked, batch_size, max_new_tokens=6)
     json.dumps([found.scores, found.rows], allow_nan=False)

@@ -10,7 +10,7 @@ from caref.data.batches import for_backbone, mask_token
 from caref.data.demo import generate
 from caref.data.prompts import text
 from caref.errors import UserError
-from caref.evidence.choices import Asked, log_probabilities
+from caref.evidence.choices import Asked, by_token, tree
 from caref.evidence.reading import askable
 from caref.models import backbones
 from caref.models.asking import Asking, beside
@@ -56,9 +56,8 @@ def as_evidence(backbone, examples, prompts=None) -> np.ndarray:
         Asked(prompt or one.prompt, one.choices)
         for one, prompt in zip(examples, prompts or [None] * len(examples), strict=True)
     ]
-    (rows,) = log_probabilities(backbone.model, backbone, [asked], batch_size=1)
-    table = np.array(rows)
-    return table - np.logaddexp.reduce(table, axis=-1, keepdims=True)
+    (tokens,) = by_token(backbone.model, backbone, [asked], batch_size=1)
+    return np.array([tree(*one) for one in zip(asked, tokens, strict=True)])
 
 
 def erased(backbone, example, gone) -> tuple[int, ...]:
