@@ -116,6 +116,23 @@ def test_accumulated_gradients_equal_one_large_batch(build_model, tmp_path):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6, msg=name)
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16])
+def test_labels_of_another_width_train_the_same(dtype, tmp_path):
+    def narrow():
+        model, collate = tiny_t5()
+
+        def narrowed(examples):
+            batch = collate(examples)
+            return {**batch, "labels": batch["labels"].to(dtype)}
+
+        return model, narrowed
+
+    steps = {"per_device_train_batch_size": 8, "max_steps": 2, "learning_rate": 0.1, "optim": "sgd"}
+    (wide, losses), (other, other_losses) = (train(build, tmp_path, **steps) for build in (tiny_t5, narrow))
+    assert losses == other_losses
+    assert all(map(torch.equal, wide.parameters(), other.parameters()))
+
+
 class Untargeted(Sequences):
     """The same, and half of the examples have no target."""
 
