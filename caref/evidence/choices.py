@@ -49,11 +49,18 @@ class Asked:
 
 
 def log_probabilities(
-    model, backbone: Backbone, splits: Sequence[Sequence[Asked]], batch_size: int
+    model, backbone: Backbone, splits: Sequence[Sequence[Asked]], batch_size: int, definition: str = "sequence"
 ) -> list[list[list[float]]]:
-    """log p(continuation | prompt) of every continuation, in nats, by split, question and continuation."""
+    """log p(continuation | prompt) of every continuation, in nats, by split, question and continuation.
+
+    Args:
+        model, backbone, splits, batch_size: as `by_token` takes them.
+        definition: of DEFINITIONS.
+    """
     found = by_token(model, backbone, splits, batch_size)
-    return [[sequence(*one) for one in zip(*pair, strict=True)] for pair in zip(splits, found, strict=True)]
+    return [
+        [DEFINITIONS[definition](*one) for one in zip(*pair, strict=True)] for pair in zip(splits, found, strict=True)
+    ]
 
 
 def sequence(asked: Asked, tokens: Sequence[Sequence[float]]) -> list[float]:

@@ -14,6 +14,7 @@ from caref.evidence.measures import calibration
 from caref.evidence.reading import PREDICTED, Question, Reading, question
 from caref.models.asking import Beside
 from caref.models.backbones import Backbone
+from caref.models.pupil import Pupil
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def probe(
     answers_only: bool = False,
     beside: Beside | None = None,
     untrained: Callable[[], AbstractContextManager] | None = None,
+    pupil: Pupil | None = None,
 ) -> list[Evidence]:
     """Ask the models of K splits for evidence.
 
@@ -75,6 +77,7 @@ def probe(
         answers_only: the models learnt to explain nothing: what asks for explanations is then left out.
         beside: the module that explains the models, where their objective trained one.
         untrained: as `Reading` takes it.
+        pupil: a student of the models, where a measure `teaches`.
 
     Raises:
         UserError: nothing that is asked can be had of them, or of this model.
@@ -103,6 +106,7 @@ def probe(
         max_new_tokens=max_new_tokens,
         beside=beside,
         untrained=untrained,
+        pupil=pupil,
     )
     scores: list[dict[str, float | None]] = [{} for _ in splits]
     for name in measures:
@@ -120,6 +124,11 @@ def of_explanations(asked: Mapping) -> list[str]:
     named += [("attribution", name) for name in asked["attributions"]]
     modules = {name: import_module(f"caref.evidence.{package}.{name}") for package, name in named}
     return [name for name, module in modules.items() if getattr(module, "OF_EXPLANATIONS", False)]
+
+
+def teaches(measures: Sequence[str]) -> bool:
+    """Whether one of these measures teaches students, who start where the models did."""
+    return any(getattr(import_module(f"caref.evidence.measures.{name}"), "TEACHES", False) for name in measures)
 
 
 def _question(

@@ -18,6 +18,7 @@ from caref.evidence.words import Word, without, words_of
 from caref.models.asking import Beside
 from caref.models.backbones import Backbone
 from caref.models.continuations import told_by
+from caref.models.pupil import Pupil
 
 PREDICTED, TRUE = "predicted", "true"  # which choice an attribution explains
 
@@ -90,6 +91,7 @@ class Reading:
         max_new_tokens: where a generation is cut, for measures that let the models write.
         beside: the module that explains the models, where their objective trained one.
         untrained: in its block the model as it was before the training, see `caref.models.packed.PackedPart`.
+        pupil: a student that may be taught to foresee them.
     """
 
     model: object
@@ -103,6 +105,7 @@ class Reading:
     max_new_tokens: int = 99
     beside: Beside | None = None
     untrained: Callable[[], AbstractContextManager] | None = None
+    pupil: Pupil | None = None
 
     def __post_init__(self):
         if self.model is not None:
@@ -191,6 +194,12 @@ class Reading:
 def encoded(question: Question) -> Encoded:
     """A question as generation takes it: its prompt."""
     return Encoded(question.asked.prompt, (), 0)
+
+
+def asking(question: Question) -> Encoded:
+    """A question as `caref.models.asking` takes it: with its words and its choices."""
+    words = tuple(word.tokens for word in question.words)
+    return Encoded(question.asked.prompt, (), 0, words, question.asked.continuations)
 
 
 def _table(rows: Sequence[Sequence[float]]) -> np.ndarray:

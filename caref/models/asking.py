@@ -3,7 +3,7 @@
 The module that explains lies beside the model and is trained with it; see `caref.objectives.definition.Asking`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -60,20 +60,33 @@ def beside(backbone: Backbone, peft: "Peft", objective: "Objective | None", spli
     """
     if objective is None or not objective.asks:
         return None
-    if build(peft).method == "prefix":
-        raise UserError(
-            "reg: this regulariser reads a prompt once for all choices, and peft=prefix keeps its own tokens "
-            "where the prompt would lie; choose another peft"
-        )
+    layers = audible(backbone, peft, objective.definition.site)
     computed = backbone.model.config._attn_implementation
     if objective.definition.differentiates_twice() and computed not in _TWICE:
         raise UserError(
             f"reg: differentiates attention twice, and {computed} attention can be only once; take another model"
         )
-    layers = sites(backbone.model, objective.definition.site)
-    shapes = {site: attention(of_site) for site, of_site in layers.items()}
+    return listening(backbone, layers, lambda shapes: objective.definition.explainer(shapes, splits))
+
+
+def audible(backbone: Backbone, peft: "Peft", site: str | None) -> dict[str, list[Layer]]:
+    """The attention of a site, as `sites` finds it, of a model whose prompts are its own."""
+    if build(peft).method == "prefix":
+        raise UserError(
+            "reg: this regulariser reads a prompt once for all choices, and peft=prefix keeps its own tokens "
+            "where the prompt would lie; choose another peft"
+        )
+    return sites(backbone.model, site)
+
+
+def listening(backbone: Backbone, layers: dict[str, list[Layer]], explainer: "Callable[..., Explainer]") -> Beside:
+    """A module at its start, and what it listens to.
+
+    Args:
+        explainer: of the shapes of these layers.
+    """
     with torch.device(backbone.device):
-        module = objective.definition.explainer(shapes, splits)
+        module = explainer({site: attention(of_site) for site, of_site in layers.items()})
     return Beside(module.to(torch.promote_types(backbone.dtype, torch.float32)), layers)
 
 
@@ -112,6 +125,11 @@ class Asking:
         among = torch.stack([forks(self._filled(example), length) for example in examples])
         self._among = among.to(backbone.device)
 
+    @property
+    def ranked(self) -> Tensor:
+        """(B, T) bool, the tokens of words."""
+        return self._word_of >= 0
+
     @contextmanager
     def frozen(self, frozen: bool) -> Iterator[None]:
         training, moved = self._model.training, [one for one in self._trained if frozen and one.requires_grad]
@@ -139,7 +157,12 @@ class Asking:
         return Answered(log_p.squeeze(1), pooled, projected)
 
     def explained(self, answered: Answered, choice: Tensor) -> Tensor:
-        return self._module.explainer(self._of_sites(answered, choice), self._word_of >= 0)
+        return self._module.explainer(self._of_sites(answered, choice), self.ranked)
+
+    def answer(self, choice: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C) log-probabilities of the choices, and (B, T) what r is the norm of, for a choice of each example."""
+        answered = self.read()
+        return answered.log_p, self._module.explainer.scores(self._of_sites(answered, choice))
 
     def simulated(self, norm: str, rate: float, weight: float) -> Tensor:
         def taught() -> tuple[Tensor, Tensor]:
@@ -147,11 +170,7 @@ class Asking:
             choice = answered.log_p.detach().argmax(-1)
             return choice, self.explained(answered, choice)
 
-        def answer(choice: Tensor) -> tuple[Tensor, Tensor]:
-            answered = self.read()
-            return answered.log_p, self._module.explainer.scores(self._of_sites(answered, choice))
-
-        lesson = Lesson(taught, answer, self._word_of >= 0)
+        lesson = Lesson(taught, self.answer, self.ranked)
         module = self._module
         return simulated(module.student, self._model, module.explainer, self._trained, lesson, norm, rate, weight)
 
@@ -177,6 +196,11 @@ class Asking:
 
     def by_word(self, r: Tensor) -> Tensor:
         return explainers.by_word(r, self._word_of, self.words.shape[1])
+
+    def over_tokens(self, shares: Tensor) -> Tensor:
+        """(B, T): of (B, W), each word's share over its tokens in equal parts; `by_word` sums them again."""
+        tokens = self.by_word(self.ranked.to(shares)).clamp_min(1)
+        return (shares / tokens).gather(1, self._word_of.clamp_min(0)) * self.ranked
 
     def by_type(self, r: Tensor) -> Tensor:
         return explainers.by_word(self.by_word(r), *_types(self._examples, self.splits, self.words))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from caref.models.packed import NotInRows
+from caref.models.rows import NotInRows
 
 # How far rounding may take a logit, as a share of the largest: a product of other rows adds in another order.
 _ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 2e-2}

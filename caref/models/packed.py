@@ -11,7 +11,7 @@ rows the batch has and refuses anything else; the rest is found by `caref.runnin
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,8 @@ from torch.func import functional_call
 from caref.models.asking import Beside, beside
 from caref.models.backbones import Backbone
 from caref.models.method import build
+from caref.models.pupil import Pupil, of_pupils, pupil
+from caref.models.rows import Rows
 from caref.models.trained import Counts, TrainedPart, trained_part
 
 if TYPE_CHECKING:
@@ -47,8 +49,8 @@ class PackedPart:
     Attributes:
         parameters: float32, (K, ...) each; where K = 1 without that dimension.
         names: of each, as the model of one split calls it.
-        beside: the module that the objective trains beside the model, (K, ...) each of its weights; None where it
-            trains none.
+        beside: the module that the objective trains beside the model, (K, ...) each of its weights, or None.
+        pupil: a student that may be taught to foresee the model; None where none is asked for.
     """
 
     alone: TrainedPart
@@ -56,6 +58,7 @@ class PackedPart:
     names: list[str]
     twins: "_Twins"
     beside: Beside | None = None
+    pupil: Pupil | None = None
 
     @property
     def model(self) -> nn.Module:
@@ -103,7 +106,12 @@ class PackedPart:
 
 @contextmanager
 def packed_part(
-    backbone: Backbone, peft: "Peft", seeds: Sequence[int], total_steps: int, objective: "Objective | None" = None
+    backbone: Backbone,
+    peft: "Peft",
+    seeds: Sequence[int],
+    total_steps: int,
+    objective: "Objective | None" = None,
+    teaching: bool = False,
 ) -> Iterator[PackedPart]:
     """Put the trained parts of several splits on a backbone at once; on leaving the backbone is as before.
 
@@ -111,15 +119,17 @@ def packed_part(
         seeds: one a split; each part starts as `trained_part` starts it from this seed.
         total_steps: optimiser steps of the run.
         objective: where it trains a module beside the model, that is there too.
+        teaching: whether a student is to be taught to foresee it: what it starts from is kept.
 
     Raises:
-        UserError: as `trained_part` and `beside` do.
+        UserError: as `trained_part`, `beside` and `of_pupils` do.
 
     Example:
         >>> with packed_part(backbone, peft, seeds=(7004, 3639), total_steps=600) as part:    # doctest: +SKIP
         ...     logits = part.model(**batch_of_both).logits
     """
     module = beside(backbone, peft, objective, len(seeds))
+    taught = of_pupils(backbone, peft, len(seeds)) if teaching else None
     starts = []
     for seed in seeds[:-1]:
         with trained_part(backbone, peft, seed, total_steps) as part:
@@ -128,7 +138,7 @@ def packed_part(
         called = {id(parameter): name for name, parameter in alone.model.named_parameters()}
         names = [called[id(parameter)] for parameter in alone.parameters]
         if not starts:
-            yield PackedPart(alone, alone.parameters, names, _Twins([]), module)
+            yield PackedPart(alone, alone.parameters, names, _Twins([]), module, pupil(taught, alone.parameters))
             return
         starts.append([parameter.detach() for parameter in alone.parameters])
         stacked = [nn.Parameter(torch.stack(copies)) for copies in zip(*starts, strict=True)]
@@ -137,56 +147,9 @@ def packed_part(
         twins.put_on()
         try:
             with batch.counted(backbone.model):
-                yield PackedPart(alone, stacked, names, twins, module)
+                yield PackedPart(alone, stacked, names, twins, module, pupil(taught, stacked))
         finally:
             twins.take_off()
-
-
-class NotInRows(RuntimeError):
-    """A module that several splits share was given something else than the batch's rows."""
-
-
-@dataclass
-class Rows:
-    """The rows of the batch at hand: K splits, one after the other, equally many of each.
-
-    Attributes:
-        splits: K.
-        count: K * B.
-    """
-
-    splits: int
-    count: int = field(default=0, init=False)
-
-    @contextmanager
-    def counted(self, model: nn.Module) -> Iterator[None]:
-        """In the block the rows are counted of whatever the model, or its encoder alone, is called with."""
-        entrances = {model, model.get_encoder()} if model.config.is_encoder_decoder else {model}
-        hooks = [entrance.register_forward_pre_hook(self._count, with_kwargs=True) for entrance in entrances]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-    def _count(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
-        names = ("input_ids", "inputs_embeds", "decoder_input_ids", "decoder_inputs_embeds")
-        given = next((kwargs[name] for name in names if kwargs.get(name) is not None), args[0] if args else None)
-        if given is not None:
-            self.count = len(given)
-
-    def by_split(self, rows: Tensor, path: str) -> Tensor:
-        """(K * B, ...) -> (K, B, ...).
-
-        Args:
-            path: of the module that was given them.
-
-        Raises:
-            NotInRows: these are not as many as the batch has, or not equally many of each split.
-        """
-        if len(rows) != self.count or self.count % self.splits:
-            raise NotInRows(f"{path} is given {tuple(rows.shape)}, not the {self.count} rows of {self.splits} splits")
-        return rows.unflatten(0, (self.splits, -1))
 
 
 class PackedLinear(nn.Module):

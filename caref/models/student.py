@@ -33,6 +33,24 @@ class Student:
     piloted: "Lesson | None" = None
 
 
+def falls_short(
+    log_p: Tensor, scores: Tensor, choice: Tensor, r: Tensor, ranked: Tensor, norm: str, weight: float
+) -> Tensor:
+    """(B,): a student's loss, its cross-entropy to the model's choice and how far its explanation is from the given.
+
+    Args:
+        log_p: (B, C), the student's.
+        scores: (B, T), of which the student's explanation is the norm.
+        choice: (B,), the model's.
+        r: (B, T), the explanation that is given; all 0 where none is.
+        ranked: (B, T) bool.
+        norm: of the student's explanation.
+        weight: of the distance of explanations.
+    """
+    apart = faithfulness.explained_apart(norm, scores, r, ranked)
+    return faithfulness.cross_entropy(log_p, choice) + weight * apart
+
+
 @dataclass(frozen=True)
 class Lesson:
     """A batch that a student may learn from.
@@ -91,8 +109,7 @@ def simulated(
 
     def loss(weights: dict[str, Tensor], of: Lesson, choice: Tensor, r: Tensor) -> Tensor:
         log_p, scores = functional_call(both, weights, (of, choice))
-        apart = faithfulness.explained_apart(norm, scores, r, of.ranked)
-        return (faithfulness.cross_entropy(log_p, choice) + weight * apart).mean()
+        return falls_short(log_p, scores, choice, r, of.ranked, norm, weight).mean()
 
     with sdpa_kernel(SDPBackend.MATH):
         if student.piloted is not None:

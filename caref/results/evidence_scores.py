@@ -178,6 +178,23 @@ SCORES: Mapping[str, Score] = {
     "consistency.*.examples": _score("on", "examples", 1, None, "examples with a score that is not 0", False),
     "robustness.n": _score("noise on", "examples", 1, None, "examples", False),
     "robustness.explained_n": _score("of them explained", "examples", 1, None, "by the model", False),
+    "simulatability.n": _score("SIM on", "examples", 1, None, "examples that students were not taught on", False),
+    "simulatability.taught": _score("taught on", "examples", 1, None, "examples that students were taught on", False),
+    "simulatability.untaught": _score(
+        "SIM untaught", "%", 2, None, "control: answers of the model foreseen by what it was before its training", False
+    ),
+    "simulatability.most_frequent": _score(
+        "SIM of one answer", "%", 2, None, "control: by whoever always says the model's most frequent answer", False
+    ),
+    "simulatability.untold": _score(
+        "SIM untold", "%", 2, None, "by a student that is taught the model's answers without explanations", False
+    ),
+    "simulatability.*.sim": _score(
+        "SIM", "%", 2, True, "simulatability: by a student that is taught with the explanations too", False
+    ),
+    "simulatability.*.over_untold": _score(
+        "SIM less untold", "points", 2, True, "what the explanations add to the student's foresight", False, tested=True
+    ),
     "skewness.words": _score("words", "words", 1, None, "that can be ranked", False),
     "skewness.*.skewness": _score("skewness", "", 3, None, "of the words' scores: high where few words count", False),
     "skewness.*.n": _score("on", "examples", 1, None, "examples with three words or more", False),

@@ -113,7 +113,7 @@ def try_evidence(bench: Workbench, split: Split) -> None:
 
     if bench.job.evidence.measures:
         few = replace(split, evaluation=split.evaluation[:1])
-        with packed_part(bench.backbone, bench.job.peft, [split.seed], 100, bench.objective) as part:
+        with packed_part(bench.backbone, bench.job.peft, [split.seed], 100, bench.objective, bench.teaches) as part:
             written = split.evaluation[0].answer + ("" if bench.answers_only else SEPARATOR + "it is")
             bench.evidence(part, [few], [[written]])
 

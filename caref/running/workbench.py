@@ -105,7 +105,7 @@ class Workbench(Loaded):
                 progress.begin(f"split {named} train", total, done=len(history))
                 looked += time.monotonic() - began
 
-        with packed_part(backbone, job.peft, seeds, total, self.objective) as part:
+        with packed_part(backbone, job.peft, seeds, total, self.objective, self.teaches) as part:
             if job.train.save:  # others fill the disk meanwhile
                 saving.check_room(self.saved, len(splits), part.counts.trainable)
             began = time.monotonic()
@@ -162,6 +162,13 @@ class Workbench(Loaded):
             for place, split in enumerate(splits)
         ]
 
+    @property
+    def teaches(self) -> bool:
+        """Whether evidence asks for students of the models."""
+        from caref.evidence.probe import teaches
+
+        return teaches(self.job.evidence.measures)
+
     def evidence(
         self, part, splits: Sequence[Split], generations: Sequence[Mapping[int, str]], began: float | None = None
     ) -> "list[Evidence]":
@@ -183,6 +190,7 @@ class Workbench(Loaded):
         found = probe(
             *(part.model, self.backbone, self.job.dataset.name, splits, parsed, asked),
             *(batch_size, self.job.evaluation.max_new_tokens, self.answers_only, part.beside, part.untrained),
+            pupil=part.pupil,
         )
         seconds = {"evidence": (time.monotonic() - began) / len(splits)}
         return [replace(one, run=provenance.of(self.device, self.dtype, seconds, len(splits))) for one in found]

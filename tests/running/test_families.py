@@ -11,7 +11,8 @@ from caref.config.schema import Model, Train
 from caref.data.batches import Encoded
 from caref.errors import SplitFailed, UserError
 from caref.models import backbones
-from caref.models.packed import NotInRows, packed_part
+from caref.models.packed import packed_part
+from caref.models.rows import NotInRows
 from caref.objectives import objective
 from caref.results import store
 from caref.running import company, jobs

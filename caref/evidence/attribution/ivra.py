@@ -2,9 +2,9 @@
 
 import torch
 
-from caref.data.batches import Encoded
 from caref.errors import UserError
 from caref.evidence.choices import side_by_side
+from caref.evidence.reading import asking
 from caref.models.asking import Asking
 
 
@@ -22,13 +22,9 @@ def attribute(reading, labels):
     for rows in side_by_side(reading.splits, reading.batch_size, length=lambda one: len(one.asked.prompt)):
         questions = [reading.splits[split][place] for split, place in rows]
         choice = torch.tensor([labels[split][place] for split, place in rows], device=reading.backbone.device)
-        examples = [
-            Encoded(one.asked.prompt, (), 0, tuple(word.tokens for word in one.words), one.asked.continuations)
-            for one in questions
-        ]
-        asking = Asking(reading.model, reading.backbone, reading.beside, examples, len(reading.splits))
+        asked = Asking(reading.model, reading.backbone, reading.beside, [*map(asking, questions)], len(reading.splits))
         with torch.no_grad():
-            words = asking.by_word(asking.explained(asking.read(), choice)).double().cpu().numpy()
+            words = asked.by_word(asked.explained(asked.read(), choice)).double().cpu().numpy()
         for (split, place), question, own in zip(rows, questions, words, strict=True):
             found[split][place] = own[: len(question.words)]
     return found
