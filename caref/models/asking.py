@@ -60,12 +60,12 @@ def beside(backbone: Backbone, peft: "Peft", objective: "Objective | None", spli
     """
     if objective is None or not objective.asks:
         return None
-    layers = audible(backbone, peft, objective.definition.site)
     computed = backbone.model.config._attn_implementation
     if objective.definition.differentiates_twice() and computed not in _TWICE:
         raise UserError(
             f"reg: differentiates attention twice, and {computed} attention can be only once; take another model"
         )
+    layers = audible(backbone, peft, objective.definition.site)
     return listening(backbone, layers, lambda shapes: objective.definition.explainer(shapes, splits))
 
 
