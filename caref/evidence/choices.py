@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 
 from caref.data.batches import Encoded
+from caref.models import heads
 from caref.models.backbones import Backbone
 from caref.models.continuations import (
     after_encoder,
@@ -113,7 +114,7 @@ def by_token(
             for one in asked
             for continuation in (one.continuations + one.continuations[:1] * width)[:width]
         ]
-        with backbone.autocast():
+        with backbone.autocast(), heads.precise(model):
             tokens = read(model, backbone, pairs, width).by_token.double().unflatten(0, (len(asked), width)).tolist()
         for (split, place), one, values in zip(rows, asked, tokens, strict=True):
             found[split][place] = [own[: len(c)] for c, own in zip(one.continuations, values, strict=False)]

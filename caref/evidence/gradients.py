@@ -9,6 +9,7 @@ from torch import Tensor
 from caref.data.batches import IGNORED, Encoded, collate
 from caref.evidence.choices import side_by_side
 from caref.evidence.reading import Question, Reading, summed_by_word
+from caref.models import heads
 from caref.models.continuations import summed_log_p
 
 
@@ -80,7 +81,7 @@ class Batch:
         """The model's output on this batch; with other embeddings than its own, where they are given."""
         model, backbone = self._reading.model, self._reading.backbone
         embeddings = self.embeddings if embeddings is None else embeddings
-        with backbone.autocast():
+        with backbone.autocast(), heads.precise(model):
             return model(inputs_embeds=embeddings, **self._inputs, **options, use_cache=False)
 
     def log_p(self, embeddings: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from caref.results.records import Damaged, Unreadable, canonical, digest, number
 from caref.results.writing import write_atomically
 
 # Of what measures and attributions compute: evidence of one edition is not evidence of another.
-EDITION = 1
+EDITION = 2
 
 
 @dataclass
@@ -40,9 +40,8 @@ class Found:
 def described(evidence: Mapping) -> dict:
     """What is asked, without what it is called: the same question has the same mark."""
     asked = {key: value for key, value in evidence.items() if key != "name"}
-    for key, once in (("epochs", []), ("choices", "sequence")):  # which were no keys once
-        if asked.get(key) == once:
-            del asked[key]
+    if not asked.get("epochs"):  # which was no key once
+        asked.pop("epochs", None)
     return {"edition": EDITION} | asked
 
 

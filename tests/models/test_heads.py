@@ -8,6 +8,8 @@ from torch import nn
 from caref import training
 from caref.config.schema import Model
 from caref.data.batches import Encoded, collate
+from caref.evaluation.generate import side_by_side
+from caref.evidence.choices import Asked, by_token
 from caref.models import backbones, heads
 from caref.models.packed import packed_part
 from caref.objectives import objective
@@ -147,3 +149,57 @@ def test_a_training_computes_logits_where_labels_are_and_no_others(model, backbo
             hook.remove()
     labelled, places = 2 * (4 + 7), 4 * collate(EXAMPLES[:2], backbone).labels.shape[1]
     assert rows == [places, labelled, labelled, labelled, places, places]
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family not in OTHERWISE])
+def test_precise_logits_are_float32s_of_the_same_hidden_states(family):
+    backbone = loaded(family, torch.bfloat16)
+    head, seen = backbone.model.get_output_embeddings(), {}
+    keep = lambda module, args, output: seen.update(hidden=args[0], logits=output)  # noqa: E731
+    inputs = collate(EXAMPLES, backbone).inputs
+    with torch.no_grad(), backbone.autocast():
+        rough = backbone.model(**inputs, use_cache=False).logits
+        with heads.precise(backbone.model), head.register_forward_hook(keep):
+            logits = backbone.model(**inputs, use_cache=False).logits
+    bias = 0 if getattr(head, "bias", None) is None else head.bias.double()
+    exact = seen["hidden"].double() @ head.weight.double().T + bias
+    assert logits.dtype is torch.float32 and seen["logits"].dtype is torch.float32
+    torch.testing.assert_close(seen["logits"].double(), exact, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(logits, rough.float(), rtol=3e-2, atol=3e-2 * float(rough.abs().max()))
+
+
+@pytest.mark.parametrize("dtype", (torch.float32, torch.float64))
+def test_precise_logits_of_precise_models_are_the_same_bits(dtype):
+    backbone = loaded("t5", dtype)
+    inputs = collate(EXAMPLES, backbone).inputs
+    with torch.no_grad():
+        plain = backbone.model(**inputs).logits
+        with heads.precise(backbone.model):
+            assert torch.equal(backbone.model(**inputs).logits, plain)
+
+
+@pytest.mark.parametrize("splits", (1, 2))
+def test_of_two_tokens_nearly_as_likely_the_likelier_is_written_in_bfloat16_too(composed, splits):
+    job = composed("model=tiny_llama", "peft=base", "++model.config.tie_word_embeddings=false")
+    backbone = backbones.load(job.model, dtype=torch.bfloat16)
+    asked = Encoded(tuple(backbone.tokenizer("a question", add_special_tokens=False).input_ids), (), 0)
+    few, more = (backbone.tokenizer(letter, add_special_tokens=False).input_ids[0] for letter in "ab")
+    with packed_part(backbone, job.peft, list(range(splits)), total_steps=1) as part:
+        head, seen = part.model.get_output_embeddings(), {}
+        prompts = torch.tensor([asked.prompt] * splits)
+        with torch.no_grad():
+            with backbone.autocast(), head.register_forward_pre_hook(lambda module, args: seen.update(hidden=args[0])):
+                part.model(input_ids=prompts)
+            h = seen["hidden"][0, -1].float()
+            (weight,) = head.parameters()
+            weight.zero_()
+            weight[..., few, :] = 40 * h / (h @ h)
+            weight[..., more, :] = 40.02 * h / (h @ h)
+            with backbone.autocast():
+                rough = part.model(input_ids=prompts).logits[:, -1]
+        assert torch.equal(rough[:, few], rough[:, more])  # bfloat16 cannot tell them apart
+        texts = side_by_side(part.model, backbone, [[asked]] * splits, 1, max_new_tokens=1)
+        (found, *_) = by_token(part.model, backbone, [[Asked(asked.prompt, ((few, 1), (more, 1)))]] * splits, 1)
+    assert texts == [["b"]] * splits
+    ((of_few, _), (of_more, _)) = found[0]
+    assert of_more - of_few == pytest.approx(0.02, abs=0.005)
