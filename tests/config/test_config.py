@@ -126,9 +126,16 @@ def test_what_can_change_a_number_is_in_the_signature(composed):
 
 def test_a_key_that_came_later_leaves_the_cells_that_were_there_what_they_were(composed):
     """Signatures of two jobs as the version before dataset.target had them."""
-    assert mark(composed()) == "692678c247e4"
-    assert mark(composed("model=tiny_llama", "peft=lora_r4", "reg=none", "dataset=comve")) == "dcc10b6df389"
+    single = "train.precision=fp32"
+    assert mark(composed(single)) == "e9a6755830c4"
+    assert mark(composed(single, "model=tiny_llama", "peft=lora_r4", "reg=none", "dataset=comve")) == "c0b0194e67fc"
     assert "target" not in described(schema.plain(composed()), "data", {})["dataset"]
+
+
+def test_cells_whose_logits_were_bfloat16_are_others(composed):
+    """In float32 nothing changed; what may be bfloat16 had, before its logits were float32, the mark 692678c247e4."""
+    assert mark(composed()) != "692678c247e4"
+    assert mark(composed("train.precision=bf16")) != mark(composed())
 
 
 def test_of_answers_alone_bertscore_is_no_part(composed):
