@@ -13,7 +13,7 @@ import numpy as np
 from caref.data.batches import Encoded, for_backbone, mask_token
 from caref.data.examples import Example
 from caref.data.prompts import text
-from caref.evidence.choices import DEFINITIONS, Asked, by_token
+from caref.evidence.choices import DEFINITIONS, Asked, by_token, log_probabilities
 from caref.evidence.words import Word, without, words_of
 from caref.models.asking import Beside
 from caref.models.backbones import Backbone
@@ -99,7 +99,7 @@ class Reading:
     splits: Sequence[Sequence[Question]]
     batch_size: int = 32
     removal: str = "delete"
-    choices: str = "sequence"
+    choices: str = "tree"
     attributions: Sequence[str] = ()
     dataset: str = ""
     max_new_tokens: int = 99
@@ -159,9 +159,7 @@ class Reading:
 
     def log_p_of(self, asked: Sequence[Sequence[Asked]]) -> list[list[list[float]]]:
         """log p of every choice of other questions than the reading's own, by split, question and choice."""
-        found = by_token(self.model, self.backbone, asked, self.batch_size)
-        told = DEFINITIONS[self.choices]
-        return [[told(*one) for one in zip(*pair, strict=True)] for pair in zip(asked, found, strict=True)]
+        return log_probabilities(self.model, self.backbone, asked, self.batch_size, self.choices)
 
     @staticmethod
     def _changed(question: Question, gone: Collection[int], mask: int | None) -> Asked:

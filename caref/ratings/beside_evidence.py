@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from caref.errors import UserError
+from caref.evidence.attribution import SETS
 from caref.evidence.attribution.explanation_words import content_words
 from caref.ratings.answers import Answers
 from caref.results import evidence, store
 
-_SETS = ("explanation_words", "human", "random")  # no ranking of the words by what moves the model
+_UNRANKED = (*SETS, "random")  # no ranking of the words by what moves the model
 
 
 def added(answers: Answers, results_dir: Path) -> Answers:
@@ -91,7 +92,7 @@ def of_row(row: Mapping, prediction: Mapping) -> dict[str, float]:
     held = content_words(prediction["explanation"])
     repeated = {place for place, word in enumerate(row["words"]) if content_words(word) & held}
     for name, scores in row["scores"].items():
-        if repeated and name not in _SETS:
+        if repeated and name not in _UNRANKED:
             ranked = sorted(range(len(scores)), key=lambda place, own=scores: (-own[place], place))
             found[f"{name} named"] = len(repeated & set(ranked[: len(repeated)])) / len(repeated)
     return found

@@ -119,12 +119,9 @@ def test_a_student_is_what_a_loop_makes_of_it(loaded, peft, monkeypatch):
         moved(part)
         reading = Reading(part.model, backbone, [asked], attributions=["saliency"], pupil=part.pupil)
         (labels,) = reading.predicted()
-        own = simulatability.choices.log_probabilities
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                simulatability.choices, "log_probabilities", lambda *args: told.append(own(*args)) or told[-1]
-            )
-            (scores,) = simulatability.measure(reading)
+        own = reading.log_p_of
+        reading.log_p_of = lambda asked: told.append(own(asked)) or told[-1]  # what students are asked is kept
+        (scores,) = simulatability.measure(reading)
         shares = [values / values.sum() for values in reading.word_scores("saliency")[0]]
     expected = torch.tensor(by_hand(backbone, peft("lora_r4"), asked, labels.tolist(), shares)).log_softmax(-1)
     torch.testing.assert_close(torch.tensor(told[2][0]), expected, rtol=1e-3, atol=1e-4)

@@ -9,7 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from caref.evidence.measures.erasure import SETS, top
+from caref.evidence.attribution import SETS
+from caref.evidence.measures.erasure import top
 from caref.evidence.reading import TRUE, Question, Reading
 
 OVERLAP = 0.5  # IOU from which a span counts as found

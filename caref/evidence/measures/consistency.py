@@ -20,7 +20,7 @@ from scipy.spatial.distance import cdist, pdist
 from scipy.stats import spearmanr
 
 from caref.evidence import hidden
-from caref.evidence.measures.erasure import SETS
+from caref.evidence.attribution import SETS
 from caref.evidence.reading import Question, Reading
 
 GROUP = 8  # neighbouring examples whose pairs are compared word by word

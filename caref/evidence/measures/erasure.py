@@ -13,17 +13,13 @@ from scipy.optimize import brentq
 from scipy.special import log_softmax
 from scipy.stats import kendalltau
 
+from caref.evidence.attribution import SETS
 from caref.evidence.leads import lead
 from caref.evidence.reading import Reading
 
 PERCENT = (1, 5, 10, 20, 50)  # ERASER's thresholds
 FLIPS_AT = 20  # percent of the words that are removed where neither people nor an explanation say how many
 DRAWS = 5  # random sets of words, each of the size compared with
-# Attributions that name words instead of ranking them.
-SETS = (
-    *("human", "explanation_words", "prompting", "prompting_top"),
-    *("prompting_untrained", "prompting_top_untrained"),
-)
 
 
 def measure(reading: Reading) -> list[dict[str, float | None]]:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import log_softmax
 
-from caref.evidence.measures.erasure import SETS, matching_temperature
+from caref.evidence.attribution import SETS
+from caref.evidence.measures.erasure import matching_temperature
 from caref.evidence.reading import Question, Reading
 
 WORDS = 12  # of a text, at most: it is read 2^L times

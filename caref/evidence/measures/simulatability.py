@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from caref.evidence import choices
 from caref.evidence.reading import Question, Reading, asking
 from caref.models.asking import Asking
 from caref.models.student import falls_short
@@ -103,7 +102,7 @@ def _foreseen(
                     weight.copy_(after[name])
         if not any(asked):
             return [np.array([], dtype=int) for _ in asked]
-        told = choices.log_probabilities(reading.model, reading.backbone, asked, reading.batch_size, reading.choices)
+        told = reading.log_p_of(asked)
     return [np.array([int(np.argmax(row)) for row in rows], dtype=int) for rows in told]
 
 

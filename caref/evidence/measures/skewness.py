@@ -6,7 +6,7 @@ It is bounded by (n - 2) / sqrt(n - 1) for n words, so n is told beside it.
 import numpy as np
 from scipy.stats import skew
 
-from caref.evidence.measures.erasure import SETS
+from caref.evidence.attribution import SETS
 from caref.evidence.reading import Reading
 
 
