@@ -12,7 +12,7 @@ from statistics import fmean
 from caref.results import evidence, store
 from caref.results.labels import answers_only, dataset_label, distinguishing, peft_label, reg_label, settings
 from caref.results.records import numbered
-from caref.running import finished
+from caref.running import cards, finished
 from caref.running.plans import Plan
 
 _RECORDS = 5  # how many a time is the mean of
@@ -25,8 +25,7 @@ def told(plans: Sequence[Plan]) -> str:
     """One line a cell: its signature, splits done and left, hours left, what it is; then the sums.
 
     Hours are those of one device, by the times in the records of this cell or the nearest like it; "?" where there
-    are none. On which device those were taken is told, and nothing is scaled to another: how a small batch's time falls
-    with a processor's peak or its memory's speed is not known until it is measured.
+    are none. On which device those were taken is told; where it is a known card, so are the bounds of others' hours.
     """
     wanted: dict[str, set[int]] = defaultdict(set)
     missing: dict[str, set[int]] = defaultdict(set)
@@ -51,13 +50,28 @@ def told(plans: Sequence[Plan]) -> str:
     if left > untold:
         summary += f", about {total:.1f} hours of one device"
         if seconds.devices:
-            summary += f", as timed on {'; '.join(seconds.devices)}"
+            summary += f", as timed on {'; '.join(dict.fromkeys(device for device, _ in seconds.devices))}"
     if untold:
         summary += f"; no record tells how long {'they take' if untold == left else f'{untold:,} of them take'}"
     if unlooked:
         summary += f"; without what evidence takes for {unlooked:,} of them, which no record tells"
+    summary += _elsewhere(total, list(seconds.devices))
     head = f"{'signature':12}  {'done':>5}  {'left':>5}  {'hours':>7}  cell"
     return "\n".join([head, *rows, summary])
+
+
+def _elsewhere(hours: float, timed: Sequence[tuple[str, str]]) -> str:
+    """Between which hours it would take on other cards, each by the bounds that hold whatever was timed."""
+    measured = [(cards.known(device), precision) for device, precision in timed]
+    if not hours or not measured or not all(card and precision in cards.PRECISIONS for card, precision in measured):
+        return ""
+    told = []
+    for name, other in cards.PLANNED.items():
+        factors = [cards.bounds(card, other, precision) for card, precision in measured]
+        low, high = min(low for low, _ in factors), max(high for _, high in factors)
+        if low < high:
+            told.append(f"{hours * low:.1f} to {hours * high:.1f} on an {name}")
+    return f"; by data sheets {', '.join(told)}"
 
 
 def _count(number: int, what: str) -> str:
@@ -68,12 +82,12 @@ class Times:
     """How long a split takes.
 
     Attributes:
-        devices: which the times were taken on, so far.
+        devices: which the times were taken on, so far, each with the precision computed in.
     """
 
     def __init__(self, cells: Mapping[str, Plan], finished: Mapping[str, set[int]]):
         self._cells, self._finished = cells, finished
-        self.devices: dict[str, None] = {}
+        self.devices: dict[tuple[str, str], None] = {}
 
     def of(self, signature: str) -> float | None:
         """Seconds a split of this cell takes to train, write and score; None where no record tells."""
@@ -115,8 +129,7 @@ class Times:
                 continue
             if record and record["run"]["seconds"]:
                 times.append(sum(record["run"]["seconds"].values()))
-                if device := record["run"].get("device"):
-                    self.devices[str(device)] = None
+                self._timed(record["run"])
         return times
 
     @cache  # noqa: B019
@@ -130,7 +143,12 @@ class Times:
                 continue
             if record and (seconds := record["run"]["seconds"].get("evidence")):
                 times.append(seconds)
+                self._timed(record["run"])
         return times
+
+    def _timed(self, run: Mapping) -> None:
+        if device := run.get("device"):
+            self.devices[str(device), str(run.get("precision"))] = None
 
 
 def _key(plan: Plan, without: Sequence[str]) -> str:
