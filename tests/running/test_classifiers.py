@@ -137,7 +137,7 @@ def test_what_it_cannot_do_is_refused_in_one_line_before_any_training(run, tmp_p
 
 @pytest.mark.long
 def test_minilm_learns_reviews(composed, data_root, tmp_path):
-    """Chance is 50 %."""
+    """Of their first 128 tokens; chance is 50 %."""
     chosen = (
         "model=minilm_classifier",
         "dataset=imdb",
@@ -146,6 +146,13 @@ def test_minilm_learns_reviews(composed, data_root, tmp_path):
         "peft=base",
         "reg=none",
     )
-    sizes = ("dataset.train_size=96", "dataset.eval_size=60", "train.epochs=4", "train.lr=3e-4", "train.warmup_steps=5")
+    sizes = (
+        "dataset.max_tokens=128",
+        "dataset.train_size=96",
+        "dataset.eval_size=60",
+        "train.epochs=4",
+        "train.lr=3e-4",
+        "train.warmup_steps=5",
+    )
     job = composed(*chosen, *sizes, "train.batch_size=16", "splits=0", f"results_dir={tmp_path}")
     assert jobs.run(job)[0]["scores"]["accuracy"] > 65
