@@ -3,7 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from caref.results.labels import answers_only, dataset_label, distinguishing, peft_label, reg_label, settings
+from caref.results.labels import (
+    answers_only,
+    dataset_label,
+    distinguishing,
+    peft_label,
+    reg_label,
+    regs_apart,
+    settings,
+)
 from caref.results.measures import MEASURES
 from caref.results.paper import DATASETS
 from caref.results.published import SOURCE, model_label
@@ -54,7 +62,8 @@ def lines(cells: Iterable[Cell]) -> list[Line]:
 
 def _of_model(cells: list[Cell]) -> list[Line]:
     apart = distinguishing([_beside_labels(cell) for cell in cells])
-    found = [_line(cell, ", ".join(differing)) for cell, differing in zip(cells, apart, strict=True)]
+    regs = regs_apart(cell.config["reg"] for cell in cells)
+    found = [_line(cell, ", ".join(own + of_reg)) for cell, own, of_reg in zip(cells, apart, regs, strict=True)]
     order = list(DATASETS)
     return sorted(
         found,

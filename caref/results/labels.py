@@ -70,12 +70,27 @@ def _reg_label(reg: Mapping) -> str:
             return f"label smoothing {reg['smoothing']:g}"
         case "ivra" | "smat" as term:
             own = {"ivra": "IvRA", "smat": "SMaT"}[term]
-            told = f"{own} {'+'.join(reg['criteria'])} {reg['norm']}" + ("" if reg["scope"] == "module" else " joint")
+            joint = "" if reg["scope"] == "module" else " joint"
+            told = f"{own} {'+'.join(reg['criteria'])} {reg['norm']}{joint} λ={reg['lambda_criteria']:g}"
             sced = {**reg, "term": "sced"}
             return f"{told}, {_reg_label(sced)}" if reg["lambda_sced"] or reg["lambda_kl"] else told
         case term:
             weights = " ".join(f"λ={value:g}" for key, value in reg.items() if key.startswith("lambda"))
             return f"{term.replace('_', ' ')} {weights}".strip()
+
+
+def regs_apart(regs: Iterable[Mapping]) -> list[list[str]]:
+    """For each of several regularisers, "key=value" of what else tells it from those of the same label."""
+    regs = list(regs)
+    labels = [reg_label(reg) for reg in regs]
+    found: list[list[str]] = [[] for _ in regs]
+    for label in set(labels):
+        places = [place for place, own in enumerate(labels) if own == label]
+        shared = set.intersection(*(set(regs[place]) for place in places))  # a version that knew less has fewer keys
+        flat = [settings({"reg": {key: regs[place][key] for key in shared}}) for place in places]
+        for place, differing in zip(places, distinguishing(flat), strict=True):
+            found[place] = differing
+    return found
 
 
 def settings(parts: Mapping[str, Mapping]) -> dict[str, object]:

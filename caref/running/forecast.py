@@ -10,7 +10,15 @@ from functools import cache
 from statistics import fmean
 
 from caref.results import evidence, store
-from caref.results.labels import answers_only, dataset_label, distinguishing, peft_label, reg_label, settings
+from caref.results.labels import (
+    answers_only,
+    dataset_label,
+    distinguishing,
+    peft_label,
+    reg_label,
+    regs_apart,
+    settings,
+)
 from caref.results.records import numbered
 from caref.running import cards, finished
 from caref.running.plans import Plan
@@ -165,7 +173,8 @@ def _names(plans: Sequence[Plan]) -> list[str]:
     for model, positions in models.items():
         described = [plans[position].description for position in positions]
         apart = distinguishing([settings({part: values.get(part, {}) for part in beside}) for values in described])
-        for position, values, differing in zip(positions, described, apart, strict=True):
+        regs = regs_apart(values["reg"] for values in described)
+        for position, values, differing, of_reg in zip(positions, described, apart, regs, strict=True):
             reg = reg_label(values["reg"]).replace("–", "no regulariser")
             what = (
                 model,
@@ -173,5 +182,5 @@ def _names(plans: Sequence[Plan]) -> list[str]:
                 peft_label(values["peft"]),
                 reg,
             )
-            names[position] = ", ".join([*what, *differing])
+            names[position] = ", ".join([*what, *differing, *of_reg])
     return [names[position] for position in range(len(plans))]

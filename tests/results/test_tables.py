@@ -3,7 +3,9 @@
 import numpy as np
 
 from caref.config import schema
+from caref.objectives.terms.ivra import Ivra
 from caref.objectives.terms.sced import Sced
+from caref.results import every_cell
 from caref.results.tables import job_table, sweep_table
 
 from .conftest import spread
@@ -52,6 +54,17 @@ def test_what_else_differs_is_shown(make_cell):
     cells = [make_cell("AQ", "esnli", [80.0], train=schema.Train(lr=lr)) for lr in (3e-5, 5e-4)]
     text = sweep_table(cells)
     assert "train.lr=3e-05" in text and "train.lr=0.0005" in text
+
+
+def test_trained_attention_is_told_apart_by_its_weight_and_by_whatever_else_differs(make_cell):
+    regs = [Ivra(), Ivra(lambda_criteria=0.0), Ivra(scope="joint"), Ivra(site="self")]
+    found = every_cell.lines(make_cell("AQ", "esnli", [80.0], reg=reg) for reg in regs)
+    assert [(line.reg, line.settings) for line in found] == [
+        ("IvRA comp softmax joint λ=1", ""),
+        ("IvRA comp softmax λ=0", ""),
+        ("IvRA comp softmax λ=1", "reg.site=None"),
+        ("IvRA comp softmax λ=1", "reg.site=self"),
+    ]
 
 
 def test_demo_data_is_called_so(make_cell):
