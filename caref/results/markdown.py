@@ -2,7 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 
-from caref.results import beside_published, choosing, comparisons, evidence_grids, floor, paper, power
+from caref.results import (
+    beside_ivra,
+    beside_published,
+    choosing,
+    comparisons,
+    evidence_grids,
+    floor,
+    paper,
+    power,
+    relative_gain,
+)
 from caref.results.claims import Verdict, sentence
 from caref.results.drawing import Figure
 from caref.results.every_cell import Line, standings
@@ -110,6 +120,9 @@ def _evidence(findings: Findings) -> list[str]:
         claims = evidence_grids.claims(question, titles)
         for grid in (*grids, *claims, *evidence_grids.cells(question, titles), *filter(None, by_cell)):
             blocks += [f"#### {grid.title}", *filter(None, [grid.note]), _grid(grid.head, grid.body, grid.left)]
+    beside = beside_ivra.grid(findings.evidence, findings.only_demo)
+    for grid in filter(None, [*relative_gain.grids(findings.evidence), beside]):
+        blocks += _stood(grid)
     return [*blocks, _bullets(evidence_grids.glossary(findings.evidence))]
 
 

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from caref.results import evidence_grids
+from caref.results import beside_ivra, evidence_grids, relative_gain
 from caref.results.evidence_compared import Question
 from caref.results.findings import Findings
 from caref.results.grid import Grid, table, titled
@@ -17,6 +17,8 @@ def section(findings: Findings) -> str:
     terms = "".join(f"<li>{escape(line)}</li>" for line in evidence_grids.glossary(findings.evidence))
     figures = "".join(map(drawn, findings.drawn_evidence))
     blocks = [_question(one, findings.only_demo) for one in findings.evidence.questions]
+    beside = beside_ivra.grid(findings.evidence, findings.only_demo)
+    blocks += map(titled, filter(None, [*relative_gain.grids(findings.evidence), beside]))
     return (
         f'<ul class="prose">{told}</ul><div class="figures">{figures}</div>{"".join(blocks)}'
         f"<details><summary>What each score is</summary><ul class='prose'>{terms}</ul></details>"

@@ -1,12 +1,12 @@
 """The report's numbers as CSV, unrounded: table1.csv, tests.csv, cells.csv; where there is evidence, also
-evidence.csv and evidence_tests.csv.
+evidence.csv and evidence_tests.csv; where attention was trained, evidence_gains.csv; of ELECTRA, evidence_paper.csv.
 """
 
 import csv
 import io
 from collections.abc import Iterable
 
-from caref.results import floor, paper, power
+from caref.results import beside_ivra, floor, paper, power, relative_gain
 from caref.results.evidence_compared import Evidence
 from caref.results.evidence_scores import Name
 from caref.results.findings import Findings
@@ -24,6 +24,10 @@ def files(findings: Findings) -> dict[str, str]:
     if findings.evidence.questions:
         found["evidence.csv"] = _written(_EVIDENCE, _evidence(findings.evidence))
         found["evidence_tests.csv"] = _written(_EVIDENCE_TESTS, _evidence_tests(findings.evidence))
+        beyond = {"evidence_gains.csv": (_GAINS, _gains), "evidence_paper.csv": (_EVIDENCE_PAPER, _evidence_paper)}
+        for name, (head, of) in beyond.items():
+            if body := list(of(findings.evidence)):
+                found[name] = _written(head, body)
     return found
 
 
@@ -196,3 +200,26 @@ def _evidence_tests(evidence: Evidence) -> Iterable[list[object]]:
                     *((change.without, change.regularised) if change.splits else (None, None)),
                     *(found.mean, *(change.bounds or (None, None)), found.p, found.p_holm, found.effect, found.equal),
                 ]
+
+
+_GAINS = ["question", "configuration", "score", "dataset", "n", "attention", "ivra", "relative", "average", "datasets"]
+
+
+def _gains(evidence: Evidence) -> Iterable[list[object]]:
+    for question in evidence.questions:
+        for row in relative_gain.rows(question):
+            parts = sum(one.relative is not None for one in row.gains)
+            for one in row.gains:
+                own = [one.dataset, one.n, one.old, one.new, one.relative]
+                yield [question.mark, row.title, row.key, *own, row.average, parts]
+
+
+_EVIDENCE_PAPER = ["question", "signature", "model", "dataset", "reg", *_SCORE, "mean", "std", "n", "paper_mean"]
+
+
+def _evidence_paper(evidence: Evidence) -> Iterable[list[object]]:
+    for one in beside_ivra.beside(evidence):
+        line, found = one.held.line, one.held.summary(one.name.raw)
+        ours = (found.mean, found.std, found.n) if found else (None, None, 0)
+        cell = (line.cell.signature, line.model, line.dataset, line.reg)
+        yield [one.question.mark, *cell, *_score(one.name), *ours, one.printed]
