@@ -20,8 +20,9 @@ def text(results_dir: Path, metric: str, repeats: int, seed: int) -> str:
     Raises:
         UserError: an unknown measure, or no grid of two cells with splits enough in common.
     """
-    from caref.results import choosing, tables
-    from caref.results.every_cell import lines
+    from caref.analysis import choosing
+    from caref.analysis.every_cell import lines
+    from caref.report import tables
     from caref.results.measures import MEASURES
 
     usable = [name for name, measure in MEASURES.items() if measure.up is not None]

@@ -78,7 +78,7 @@ def picture() -> str:
     from matplotlib.figure import Figure
 
     from caref.objectives.single_target import SingleTarget, logit, slope, turning_point, value
-    from caref.results.drawing import FAINT, INK, SERIES, style
+    from caref.report.figures.drawing import FAINT, INK, SERIES, style
 
     p = np.linspace(0.004, 0.996, 125)
     with style("objective"):

@@ -19,11 +19,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from caref.analysis.summary import summarise
 from caref.data.splits import SEEDS
 from caref.errors import UserError, reported
 from caref.results import store
 from caref.results.published import SOURCE
-from caref.results.summary import summarise
 from caref.results.writing import check_writable
 
 BY = "SparseFit (Solano et al. 2024)"

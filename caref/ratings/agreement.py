@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from caref.ratings.question import JUSTIFIES
-from caref.results.judgement import Agreement
+from caref.report.judgement import Agreement
 
 RESAMPLES = 2000
 

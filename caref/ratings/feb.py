@@ -11,10 +11,10 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from caref.analysis.labels import dataset_label
 from caref.errors import UserError
 from caref.ratings.answers import Answers, Judged
 from caref.ratings.question import JUSTIFIES
-from caref.results.labels import dataset_label
 
 _ANSWERS = dict(zip(("yes", "w_yes", "w_no", "no"), JUSTIFIES.answers, strict=True))
 _EXAMPLES = range(1, 11)

@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from caref.analysis.labels import dataset_label
+from caref.analysis.significance import holm, interval, paired
 from caref.ratings import agreement
 from caref.ratings.answers import Answers, Judged, score
 from caref.ratings.question import JUSTIFIES, REASONS
-from caref.results.judgement import Agreement, Contrast, Correlation, Judgement, Score
-from caref.results.labels import dataset_label
-from caref.results.significance import holm, interval, paired
+from caref.report.judgement import Agreement, Contrast, Correlation, Judgement, Score
 
 _LEAST_ITEMS = 10  # below, a correlation says nothing
 

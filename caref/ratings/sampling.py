@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from caref.analysis import paper
+from caref.analysis.every_cell import Line, lines
+from caref.analysis.labels import answers_only
+from caref.analysis.summary import refusal
 from caref.errors import UserError
-from caref.results import paper, store
-from caref.results.every_cell import Line, lines
-from caref.results.labels import answers_only
-from caref.results.summary import refusal
+from caref.results import store
 
 MOST_CELLS = 4  # of a dataset, unless they are named: every one more is another 30 screens a rater
 

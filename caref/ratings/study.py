@@ -10,9 +10,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from caref.analysis.every_cell import Line
 from caref.ratings.question import JUSTIFIES, blinded, fields, task
 from caref.ratings.sampling import Drawn, label, rank
-from caref.results.every_cell import Line
 
 _SCREENS_A_CHECK = 15
 _LEAST_CHECKS = 2

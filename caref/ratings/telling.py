@@ -4,10 +4,11 @@ from pathlib import Path
 
 from caref.ratings import sheets
 from caref.ratings.answers import Answers, score
-from caref.results import human_scores, tables
-from caref.results import judgement as judgements
-from caref.results.drawing import Figure
-from caref.results.judgement import Judgement
+from caref.report import judgement as judgements
+from caref.report import tables
+from caref.report.figures import human_scores
+from caref.report.figures.drawing import Figure
+from caref.report.judgement import Judgement
 from caref.results.writing import check_writable
 
 

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from statistics import fmean
 
-from caref.results import evidence, store
-from caref.results.labels import (
+from caref.analysis.labels import (
     answers_only,
     dataset_label,
     distinguishing,
@@ -19,6 +18,7 @@ from caref.results.labels import (
     regs_apart,
     settings,
 )
+from caref.results import evidence, store
 from caref.results.records import numbered
 from caref.running import cards, finished
 from caref.running.plans import Plan

@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from caref.config.schema import at_home
 from caref.data import splits
 from caref.errors import SplitFailed, UserError
-from caref.results import evidence, store, tables
+from caref.report import tables
+from caref.results import evidence, store
 from caref.results.samples import samples
 from caref.running import trials
 from caref.running.finished import found, intact, lacks

@@ -7,7 +7,8 @@ from hydra.core.utils import JobStatus
 from omegaconf import DictConfig
 
 from caref.errors import UserError
-from caref.results import store, tables
+from caref.report import tables
+from caref.results import store
 from caref.running import finished, forecast, jobs
 
 Overrides = tuple[str, ...]

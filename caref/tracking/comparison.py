@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caref.analysis.evidence_compared import Question
 from caref.errors import UserError
 from caref.results import evidence, store
-from caref.results.evidence_compared import Question
 from caref.results.evidence_scores import Name, named
 from caref.tracking.writing import say
 

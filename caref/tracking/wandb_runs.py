@@ -17,10 +17,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from caref.analysis.labels import peft_label, reg_label
+from caref.analysis.summary import refusal, scores, summarise, trainable_percent
 from caref.results import evidence, store
 from caref.results.evidence import Found
-from caref.results.labels import peft_label, reg_label
-from caref.results.summary import refusal, scores, summarise, trainable_percent
 from caref.results.writing import write_atomically
 from caref.tracking.offline import marked, pending
 from caref.tracking.writing import Run, Writer, say

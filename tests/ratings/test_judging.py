@@ -10,8 +10,9 @@ from scipy.stats import spearmanr
 from caref.errors import UserError
 from caref.ratings.answers import Answers, Judged
 from caref.ratings.judging import judge
-from caref.results import human_scores, judgement
-from caref.results.drawing import Figure
+from caref.report import judgement
+from caref.report.figures import human_scores
+from caref.report.figures.drawing import Figure
 
 NAMES = ("no", "weak no", "weak yes", "yes")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from caref import report
+from caref.analysis.every_cell import lines
+from caref.report.files import write
+from caref.report.tables import job_table, sweep_table
 from caref.results import records, store
-from caref.results.every_cell import lines
-from caref.results.tables import job_table, sweep_table
 
 VERSIONS = sorted((Path(__file__).parent / "versions").iterdir())
 SIGNATURE = "7b9a89ff18e1"
@@ -27,7 +27,7 @@ def test_a_record_of_each_version_is_intact_and_shown(version, tmp_path):
     (line,) = lines([cell])
     assert (line.model, line.dataset, line.peft, line.n, line.source) == ("tiny T5", "e-SNLI", "AQ", 2, "demo")
     assert line.summaries["broken"].mean == 100.0 and not line.warnings
-    assert report.write(tmp_path / "results", tmp_path / "report")
+    assert write(tmp_path / "results", tmp_path / "report")
     assert "tiny T5" in (tmp_path / "report" / "report.md").read_text()
 
 
@@ -61,7 +61,7 @@ def test_a_record_that_lacks_a_field_is_read_as_far_as_it_goes(folder, tmp_path,
     rewritten(folder / SIGNATURE, 1, change)
     (cell,) = store.cells(folder)
     assert set(cell.records) == {0, 1}
-    assert report.write(folder, tmp_path / "report")
+    assert write(folder, tmp_path / "report")
     assert "splits" in job_table(cell.records) and SIGNATURE in sweep_table([cell])
 
 
@@ -77,7 +77,7 @@ def test_a_configuration_that_lacks_a_part_is_read_as_far_as_it_goes(folder, tmp
     config = yaml.safe_load(path.read_text())
     config.pop(part)
     path.write_text(yaml.safe_dump(config | ({} if other == "missing" else {part: other})))
-    assert report.write(folder, tmp_path / "report")
+    assert write(folder, tmp_path / "report")
     (cell,) = store.cells(folder)
     assert SIGNATURE in sweep_table([cell])
     naming = part in ("model", "peft", "dataset", "reg")
@@ -113,7 +113,7 @@ def test_a_cell_without_its_configuration_is_named_and_the_next_run_mends_it(fol
     cell = folder / SIGNATURE
     path, config = cell / "config.yaml", yaml.safe_load((cell / "config.yaml").read_text())
     AMISS[amiss](path)
-    report.write(folder, tmp_path / "report")
+    write(folder, tmp_path / "report")
     shown = (tmp_path / "report" / "report.md").read_text()
     assert str(path) in shown and "a run of the same line mends it" in shown
     assert str(path) in sweep_table(store.cells(folder))
@@ -126,7 +126,7 @@ def test_a_cell_without_its_configuration_is_named_and_the_next_run_mends_it(fol
 def test_a_note_of_a_failure_that_says_nothing_ends_no_report(folder, tmp_path, note):
     (folder / SIGNATURE / "failed").mkdir()
     (folder / SIGNATURE / "failed" / "005.json").write_text(note)
-    report.write(folder, tmp_path / "report")
+    write(folder, tmp_path / "report")
     shown = (tmp_path / "report" / "report.md").read_text()
     assert "failed: splits 5" in shown and "005.json: not whole" in shown
 
@@ -149,6 +149,6 @@ def test_folders_that_cannot_be_read_or_are_no_cells_end_no_report(folder, tmp_p
     (folder / "notes").mkdir()
     (folder / "0123456789ab").mkdir()
     (folder / "0123456789ab" / "splits").symlink_to("splits")
-    report.write(folder, tmp_path / "report")
+    write(folder, tmp_path / "report")
     shown = (tmp_path / "report" / "report.md").read_text()
     assert "0123456789ab/splits: cannot be read" in shown and SIGNATURE in shown

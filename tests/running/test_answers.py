@@ -11,8 +11,10 @@ from caref.data.prompts import text
 from caref.errors import UserError
 from caref.models.continuations import told_by
 from caref.ratings import sampling as ratings
-from caref.results import evidence, findings, latex, markdown, page, spreadsheets, store
-from caref.results.tables import job_table, sweep_table
+from caref.report import findings, latex, markdown, spreadsheets
+from caref.report.html import page
+from caref.report.tables import job_table, sweep_table
+from caref.results import evidence, store
 from caref.running import jobs
 from caref.running.workbench import Workbench
 

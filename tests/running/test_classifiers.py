@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from caref.errors import UserError
-from caref.results import evidence, findings, markdown, store
+from caref.report import findings, markdown
+from caref.results import evidence, store
 from caref.running import jobs
 
 SMALL = (

@@ -14,7 +14,8 @@ import pytest
 from omegaconf import OmegaConf
 from told import HISTORY, SIGNATURE, TELLER, final, held, names, of_kind, one, predictions, record
 
-from caref.results import every_cell, store
+from caref.analysis import every_cell
+from caref.results import store
 from caref.tracking.offline import pending
 from caref.tracking.tracker import tracking
 

@@ -1,0 +1,116 @@
+"""What tables and figures call a configuration: said of what it does, never of the name it was given."""
+
+from collections.abc import Iterable, Mapping
+
+from caref.analysis.paper import DATASETS, variant
+
+_SILENT = {"name", "method", "term"}
+
+
+def answers_only(dataset: Mapping) -> bool:
+    """Whether a cell's models were taught to answer and to explain nothing."""
+    return dataset.get("target") == "answer"
+
+
+def dataset_label(name: str, answers: bool = False) -> str:
+    """ "e-SNLI"; "e-SNLI answers", where nothing is explained."""
+    return DATASETS.get(name, name) + (" answers" if answers else "")
+
+
+def peft_label(peft: Mapping) -> str:
+    """The paper's word ("AQ") where it has one, else what the configuration says ("LoRA r=8 α=16")."""
+    try:
+        return _peft_label(peft)
+    except (KeyError, TypeError, ValueError):  # of a version that knew less, or more
+        return _as_written(peft, "method")
+
+
+def _as_written(part: Mapping, kind: str) -> str:
+    """What a part of a configuration says, key by key."""
+    said = (f"{key}={value}" for key, value in part.items() if key not in _SILENT)
+    return " ".join([str(part.get(kind, "unknown")), *said])
+
+
+def _peft_label(peft: Mapping) -> str:
+    match peft["method"]:
+        case "lora":
+            dropout = f" dropout={peft['dropout']:g}" if peft["dropout"] else ""
+            return f"{'DoRA' if peft['dora'] else 'LoRA'} r={peft['r']} α={peft['alpha']:g}{dropout}"
+        case "adalora":
+            return f"AdaLoRA r={peft['init_r']}→{peft['target_r']}"
+        case "prefix":
+            return f"prefix of {peft['tokens']}"
+        case "ia3":
+            return "(IA)³"
+        case "projections":
+            plain = ",".join(peft["projections"]) + ("+norms" if peft["norms"] else "")
+            usual = variant({**peft, "scope": "self"}) or plain
+            return usual if peft["scope"] == "self" else f"{usual} ({peft['scope']})"
+        case method:
+            return variant(peft) or str(peft.get("name", method))
+
+
+def reg_label(reg: Mapping) -> str:
+    """ "SCED α=2 β=1 λ=0.1/0.1", "entropy λ=0.1", "–" for plain cross-entropy."""
+    try:
+        return _reg_label(reg)
+    except (KeyError, TypeError, ValueError):
+        return _as_written(reg, "term")
+
+
+def _reg_label(reg: Mapping) -> str:
+    match reg["term"]:
+        case "cross_entropy":
+            return "–"
+        case "sced":
+            return f"SCED α={reg['alpha']:g} β={reg['beta']:g} λ={reg['lambda_sced']:g}/{reg['lambda_kl']:g}"
+        case "entmax":
+            return f"entmax α={reg['alpha']:g}"
+        case "label_smoothing":
+            return f"label smoothing {reg['smoothing']:g}"
+        case "ivra" | "smat" as term:
+            own = {"ivra": "IvRA", "smat": "SMaT"}[term]
+            joint = "" if reg["scope"] == "module" else " joint"
+            told = f"{own} {'+'.join(reg['criteria'])} {reg['norm']}{joint} λ={reg['lambda_criteria']:g}"
+            sced = {**reg, "term": "sced"}
+            return f"{told}, {_reg_label(sced)}" if reg["lambda_sced"] or reg["lambda_kl"] else told
+        case term:
+            weights = " ".join(f"λ={value:g}" for key, value in reg.items() if key.startswith("lambda"))
+            return f"{term.replace('_', ' ')} {weights}".strip()
+
+
+def regs_apart(regs: Iterable[Mapping]) -> list[list[str]]:
+    """For each of several regularisers, "key=value" of what else tells it from those of the same label."""
+    regs = list(regs)
+    labels = [reg_label(reg) for reg in regs]
+    found: list[list[str]] = [[] for _ in regs]
+    for label in set(labels):
+        places = [place for place, own in enumerate(labels) if own == label]
+        shared = set.intersection(*(set(regs[place]) for place in places))  # a version that knew less has fewer keys
+        flat = [settings({"reg": {key: regs[place][key] for key in shared}}) for place in places]
+        for place, differing in zip(places, distinguishing(flat), strict=True):
+            found[place] = differing
+    return found
+
+
+def settings(parts: Mapping[str, Mapping]) -> dict[str, object]:
+    """The leaves of some parts of a configuration by dotted key: {"train.lr": 3e-05, ...}."""
+    return {
+        f"{part}.{key}": value
+        for part, values in parts.items()
+        for key, value in values.items()
+        if key not in _SILENT and not isinstance(value, Mapping)
+    }
+
+
+def distinguishing(configs: Iterable[Mapping[str, object]]) -> list[list[str]]:
+    """For each of several flat settings, "key=value" of those keys in which not all agree."""
+    configs = list(configs)
+    keys = sorted({key for config in configs for key in config})
+    differing = [key for key in keys if len({str(config.get(key)) for config in configs}) > 1]
+    return [[f"{key}={config[key]}" for key in differing if key in config] for config in configs]
+
+
+def attribution_label(name: str) -> str:
+    """How an attribution is called: "input x gradient"."""
+    return name.replace("_", " ")

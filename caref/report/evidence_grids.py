@@ -1,0 +1,161 @@
+"""The tables of the report's section on evidence, for Markdown and HTML alike."""
+
+from collections.abc import Mapping, Sequence
+
+from caref.analysis.claims import NOT_ENOUGH, SUPPORTED, p_value
+from caref.analysis.evidence_compared import Evidence, Held, Question, Shift
+from caref.analysis.grid import Grid
+from caref.analysis.labels import attribution_label
+from caref.analysis.literature import ANY, Claim, Part, Verdict, tested
+from caref.analysis.significance import LEAST_SPLITS
+from caref.analysis.with_without import Change
+from caref.results.evidence_scores import CONTROLS, Name, named
+
+TITLE, CLAIMS = "Evidence", "Claims of the literature"
+TOLD = (
+    "Are the answers calibrated, and do explanations rest on what the answers rest on? Mean ± population standard "
+    "deviation (n splits in which the score exists); a dash: it exists in none. ↑ higher is better, ↓ lower.",
+    "† A temperature moves it. SCED flattens probabilities, as a temperature does: COMP, SUFF, log-odds drop, ECE, "
+    "NLL, Brier and confidence move with it by arithmetic, whatever explanations are worth. A change in them alone "
+    "says nothing of faithfulness.",
+    "No temperature moves flips, flips less random, τ with leave-one-out, COMP and SUFF matched, ECE and NLL tempered, "
+    "phi-CCT and disagreement, for a given order of the words: with more than two choices an order by gradients of "
+    "log p may itself move a little. Read faithfulness off these.",
+    "A choice of several tokens is as probable as the token at which it parts from the others (evidence.choices=tree). "
+    "Where all its tokens' log p were summed (sequence), what a flat distribution leaves to tokens of no choice counts "
+    "against long choices: such evidence of a model trained with SCED tells of its flatness. "
+    "Disagreement, summed, tells how far the two part.",
+    "With against without: paired over the splits of one seed, two-sided Wilcoxon signed-rank p (Pratt's rule), "
+    "corrected by Holm over all tests of this section; 95% BCa bootstrap interval of the mean difference. Scores "
+    f"without p are shown, not tested. Fewer than {LEAST_SPLITS} common splits are not tested.",
+    f"{CLAIMS}: each attribution is a part of its own, since the best of several, chosen by the score that is "
+    "reported, is no finding. A claim is supported in a cell when each part of it holds (Holm's p over them below 5%).",
+)
+_MEASURES = {"coupling": "answer coupling", "mention": "mention of inserted words", "skewness": "words"}
+
+
+def shift(found: Shift) -> Grid:
+    """One pair of cells: every score that is tested, that a temperature moves, or that the list does not know."""
+    rows = [(name, change) for name, change in found.changes.items() if name.tested or _beside(name)]
+    return Grid(
+        found.title,
+        f"{len(found.without.found.records.keys() & found.regularised.found.records.keys())} splits in common.",
+        ["", "of", "without", "with", "change", "95% interval", "p (Holm)", "better on"],
+        [_changed(name, change) for name, change in rows],
+        2,
+        [change.outcome if change.splits else "" for _, change in rows],
+    )
+
+
+def _beside(name: Name) -> bool:
+    return not name.listed or (bool(name.score.moved) and name.attribution not in CONTROLS)
+
+
+def _changed(name: Name, change: Change) -> list[str]:
+    head = [name.score.head, attribution_label(name.attribution)]
+    if not change.splits:
+        return [*head, "–", "–", "– (0)", "", "", ""]
+    measure, found = name.score, change.difference
+    told = [measure.text(change.without), measure.text(change.regularised), f"{measure.change(found.mean)} ({found.n})"]
+    tests = ["", "too few splits" if name.tested else ""]
+    if change.bounds:
+        tests = [" to ".join(map(measure.change, change.bounds)), p_value(found.p_holm)]
+    return [*head, *told, *tests, "" if measure.up is None else f"{change.better} of {found.n}"]
+
+
+def attributions(held: Held, title: str) -> Grid | None:
+    """One cell: its attributions, a line each; None where it has none."""
+    names = {(name.key, name.answer): name for name in held.names if name.attribution}
+    raw = {(name.attribution, name.key, name.answer): name for name in held.names}
+    body = [
+        [attribution_label(one), *(_figure(held, raw.get((one, *column))) for column in names)]
+        for one in held.attributions
+    ]
+    head = ["attribution", *(name.score.head for name in names.values())]
+    return Grid(title, "", head, body, 1) if body else None
+
+
+def cells(question: Question, titles: Sequence[str]) -> list[Grid]:
+    """Scores that are no attribution's, a table a measure, a line a cell."""
+    names = {name: None for held in question.held for name in held.names if not name.attribution}
+    measures = dict.fromkeys(name.measure for name in sorted(names, key=lambda name: (name.order, name.raw)))
+    return [_of_measure(question, measure, titles) for measure in measures]
+
+
+def _of_measure(question: Question, measure: str, titles: Sequence[str]) -> Grid:
+    own = [{name.raw: name for name in held.names} for held in question.held]
+    names = {name for of_cell in own for name in of_cell.values() if not name.attribution and name.measure == measure}
+    columns = sorted(names, key=lambda name: (name.order, name.raw))
+    body = [
+        [title, str(held.n), *(_figure(held, of_cell.get(name.raw)) for name in columns)]
+        for held, of_cell, title in zip(question.held, own, titles, strict=True)
+    ]
+    head = ["", "splits", *(name.score.head for name in columns)]
+    return Grid(_MEASURES.get(measure, measure).capitalize(), "", head, body, 1)
+
+
+def _figure(held: Held, name: Name | None) -> str:
+    """ "58.33 ± 1.20 (6)"; a dash where it exists in no split, nothing where it was not asked."""
+    if name is None:
+        return ""
+    found, score = held.summary(name.raw), name.score
+    return f"{score.text(found.mean)} ± {score.text(found.std)} ({found.n})" if found else "– (0)"
+
+
+def claims(question: Question, titles: Sequence[str]) -> list[Grid]:
+    """The claims of the literature, a table each, a line a part of it and a cell."""
+    named = {held.line.cell.signature: title for held, title in zip(question.held, titles, strict=True)}
+    by_claim: dict[Claim, list[Verdict]] = {}
+    for one in tested(question):
+        by_claim.setdefault(one.claim, []).append(one)
+    return [_claim(claim, verdicts, named) for claim, verdicts in by_claim.items()]
+
+
+def _claim(claim: Claim, verdicts: Sequence[Verdict], titles: Mapping[str, str]) -> Grid:
+    supported = sum(one.verdict == SUPPORTED for one in verdicts)
+    untested = sum(one.verdict == NOT_ENOUGH for one in verdicts)
+    few = f", too few splits in {untested}" if untested else ""
+    of = f"{len(verdicts)} cell{'s' * (len(verdicts) > 1)}"
+    parts = [(titles[one.held.line.cell.signature], part) for one in verdicts for part in one.parts]
+    sides = [_side(side) for side in (claim.left, claim.right)]
+    left, right = ("r over epochs", "") if claim.over_epochs else sides
+    way = "below" if claim.below else "above"
+    note = f"{sides[0]} over {sides[1]}, epoch by epoch{': r below 0' * claim.below}."
+    if not claim.over_epochs:
+        note = f"{sides[0]} {way} {sides[1]}{', at epochs of such accuracy' * claim.of_low_accuracy}."
+    return Grid(
+        f"{claim.source}: {claim.text}: supported in {supported} of {of}{few}",
+        note,
+        ["", "of", left, right, "below by" if claim.below else "difference", "95% interval", "p (Holm)", "n", ""],
+        [[title, *_part(part)] for title, part in parts],
+        2,
+        [{"holds": "better", "fails": "worse"}.get(part.outcome, "") for _, part in parts],
+    )
+
+
+def _side(side: str | float) -> str:
+    return named(side.replace(ANY, "x"), ["x"]).score.label if isinstance(side, str) else f"{side:g}"
+
+
+def _part(part: Part) -> list[str]:
+    score, found = part.left.score, part.difference
+    means = [score.text(mean) if mean is not None else "" for mean in (part.left_mean, part.right_mean)]
+    tests = ["", ""]
+    if found.p_holm is not None:
+        tests = [f"{score.change(found.low)} to {score.change(found.high)}", p_value(found.p_holm)]
+    change = "–" if found.mean is None else score.change(found.mean)
+    return [attribution_label(part.attribution), *means, change, *tests, str(found.n), _OUTCOMES[part.outcome]]
+
+
+_OUTCOMES = {
+    "holds": "holds",
+    "fails": "the other way",
+    "undecided": "no clear difference",
+    "untested": "too few splits",
+}
+
+
+def glossary(evidence: Evidence) -> list[str]:
+    """What every score that is shown is, a line each."""
+    names = sorted({name for held in evidence.held for name in held.names}, key=lambda name: (name.order, name.raw))
+    return list(dict.fromkeys(name.score.told for name in names if not name.answer))

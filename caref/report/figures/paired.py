@@ -1,0 +1,51 @@
+"""The figure of one pair of cells: with against without the regulariser, every split a line."""
+
+from caref.analysis.with_without import Pair
+from caref.report.figures import drawing
+from caref.report.figures.drawing import INK, SERIES, Figure
+from caref.results.measures import MEASURES
+
+
+def legend(pair: Pair) -> str:
+    """How to read the figure."""
+    count = max((change.difference.n for change in pair.changes.values()), default=0)
+    return (
+        f"A thin line is one split of {count}: green where the regulariser gains, orange where it loses. The thick "
+        "line is their mean. The axes do not begin at 0."
+    )
+
+
+def with_against_without(pair: Pair, number: int = 1) -> Figure:
+    """Every split of a pair of cells as a line from its score without the regulariser to its score with it."""
+    name = f"with_without-{number}"
+    shown = [pair.changes[metric] for metric in ("nbert", "accuracy") if metric in pair.changes]
+    with drawing.style(name):
+        plot, panels = drawing.canvas(4.8, 2.9, panels=len(shown), squeeze=False)
+        for change, axes in zip(shown, panels[0], strict=True):
+            measure = MEASURES[change.metric]
+            many = len(change.splits) > 12
+            look = {"lw": 0.9, "ms": 2.2, "alpha": 0.45} if many else {"lw": 1.4, "ms": 3.5, "alpha": 0.75}
+            for _, before, after in change.splits:
+                colour = SERIES[2] if after > before else SERIES[1] if after < before else drawing.FAINT
+                axes.plot([0, 1], [before, after], "o-", color=colour, **look)
+            axes.plot([0, 1], [change.without, change.regularised], "o-", color=INK, lw=2.6, ms=6)
+            for x, mean in enumerate((change.without, change.regularised)):
+                axes.annotate(
+                    measure.text(mean),
+                    (x, mean),
+                    (-9 if x == 0 else 9, 0),
+                    textcoords="offset points",
+                    ha="right" if x == 0 else "left",
+                    va="center",
+                    fontweight="bold",
+                )
+            axes.set_xticks([0, 1], ["without", "with"])
+            axes.set_xlim(-0.75, 1.75)
+            axes.margins(y=0.12)
+            axes.set_title(f"{measure.label}  {measure.change(change.difference.mean)}", fontsize=11)
+            axes.grid(axis="x", visible=False)
+            axes.tick_params(axis="both", length=0)
+        if "demo" in pair.regularised.source:
+            drawing.watermark(plot)
+        caption = f"{pair.title}, {pair.regularised.reg}. {legend(pair)}"
+        return drawing.finished(plot, name, "With against without the regulariser", caption)

@@ -1,0 +1,43 @@
+"""The page's section on evidence: calibration and faithfulness, with against without the regulariser."""
+
+from html import escape
+
+from caref.analysis import beside_ivra, every_cell, relative_gain
+from caref.analysis.evidence_compared import Question
+from caref.analysis.grid import Grid, table, titled
+from caref.report import evidence_grids
+from caref.report.findings import Findings
+from caref.report.html.figures import drawn
+
+_OPEN = 2  # pairs whose table is open when the page is
+
+
+def section(findings: Findings) -> str:
+    """Text, then each question: pairs, attributions and cells."""
+    told = "".join(f"<li>{escape(line)}</li>" for line in evidence_grids.TOLD)
+    terms = "".join(f"<li>{escape(line)}</li>" for line in evidence_grids.glossary(findings.evidence))
+    figures = "".join(map(drawn, findings.drawn_evidence))
+    blocks = [_question(one, findings.only_demo) for one in findings.evidence.questions]
+    beside = beside_ivra.grid(findings.evidence, findings.only_demo)
+    blocks += map(titled, filter(None, [*relative_gain.grids(findings.evidence), beside]))
+    return (
+        f'<ul class="prose">{told}</ul><div class="figures">{figures}</div>{"".join(blocks)}'
+        f"<details><summary>What each score is</summary><ul class='prose'>{terms}</ul></details>"
+    )
+
+
+def _question(question: Question, only_demo: bool) -> str:
+    titles = every_cell.titles((held.line for held in question.held), only_demo)
+    pairs = [_folds(evidence_grids.shift(one), at < _OPEN) for at, one in enumerate(question.shifts)]
+    by_cell = [evidence_grids.attributions(*one) for one in zip(question.held, titles, strict=True)]
+    named = [_folds(grid, False) for grid in by_cell if grid]
+    claims = [_folds(grid, False) for grid in evidence_grids.claims(question, titles)]
+    folded = {"With against without the regulariser": pairs, evidence_grids.CLAIMS: claims, "Attributions": named}
+    blocks = [f"<h4>{head}</h4>{''.join(own)}" for head, own in folded.items() if own]
+    cells = "".join(map(titled, evidence_grids.cells(question, titles)))
+    return f"<h3>{escape(question.title).capitalize()}</h3>{''.join(blocks)}{cells}"
+
+
+def _folds(grid: Grid, opened: bool) -> str:
+    note = f'<p class="legend">{escape(grid.note)}</p>' if grid.note else ""
+    return f"<details{' open' * opened}><summary>{escape(grid.title)}</summary>{note}{table(grid)}</details>"

@@ -1,0 +1,129 @@
+"""Figures: drawn from what is there, named where it is not, the same bytes for the same records."""
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+
+from caref.analysis import paper
+from caref.analysis.every_cell import lines
+from caref.analysis.table1 import tables
+from caref.config import schema
+from caref.objectives.terms.sced import Sced
+from caref.report.figures import figure1
+from caref.report.figures.drawing import Figure
+
+GRID = list(itertools.product((1.0, 1.5, 2.0, 2.5), (0.0, 0.5, 1.0, 2.0)))
+
+
+@pytest.fixture(scope="module")
+def grid(make_cell):
+    random = np.random.default_rng(0)
+    return [
+        make_cell(
+            "AQ", "esnli", list(random.normal(80 + alpha - beta, 1, 5)), reg=Sced(name="SCED", alpha=alpha, beta=beta)
+        )
+        for alpha, beta in GRID
+    ]
+
+
+@pytest.fixture(scope="module")
+def drawn(papers_cells):
+    return figure1.of_table(tables(papers_cells)[0])
+
+
+def text_of(figure: Figure) -> str:
+    return " ".join(re.findall(r">([^<>]+)</text>", figure.svg))
+
+
+def test_figure_1a_names_every_row_and_the_one_far_below(drawn):
+    said = text_of(drawn[0])
+    for row in dict.fromkeys(row.name for row in paper.rows()):
+        assert row in said
+    assert "↓ AdaLoRA 23.6" in said and "log scale" in said
+    assert "n = 60 splits" in drawn[0].caption
+
+
+def test_figure_1b_has_four_series_on_four_datasets(drawn):
+    said = text_of(drawn[1])
+    for name in ("BASE", "CAREF-BASE", "AQ", "CAREF-AQ", *paper.DATASETS.values(), "nBERT"):
+        assert name in said
+    assert "does not begin at 0" in drawn[1].caption
+
+
+def test_figure_1d_shows_every_mean_of_the_grid(grid):
+    found = lines(grid)
+    figure = figure1.nbert_over_alpha_and_beta(found)
+    said = text_of(figure)
+    for line in found:
+        assert f"{line.summaries['nbert'].mean:.2f}" in said
+    assert "α" in said and "β" in said and "n = 5 splits" in figure.caption and "AQ" in figure.caption
+
+
+def test_a_hole_in_the_grid_stays_a_hole(grid):
+    figure = figure1.nbert_over_alpha_and_beta(lines(grid[1:]))
+    assert len(re.findall(r"±\d", text_of(figure))) == len(GRID) - 1
+
+
+def test_grids_of_different_setups_are_not_mixed(grid, make_cell):
+    other = [
+        make_cell("AQ", "esnli", [1.0], reg=Sced(name="SCED", alpha=a, beta=b), train=schema.Train(epochs=5))
+        for a, b in GRID[:4] + GRID[8:10]
+    ]
+    figure = figure1.nbert_over_alpha_and_beta(lines(grid + other))
+    assert len(re.findall(r"±\d", text_of(figure))) == len(GRID) and "±0.00" not in text_of(figure)
+
+
+def test_without_data_there_is_a_line_and_no_figure(make_cell):
+    cell = make_cell("LoRA-R4", "esnli", [80.0])
+    first, second = figure1.of_table(tables([cell])[0])
+    assert first.startswith("Figure 1a of Flan-T5-large") and second.startswith("Figure 1b of")
+    assert figure1.nbert_over_alpha_and_beta(lines([cell])).startswith("Figure 1d: no cells on e-SNLI")
+
+
+def test_demo_data_is_written_across_every_figure(make_cell):
+    cells = [make_cell(row, name, [80.0, 82.0], source="demo") for row in ("AQ", "CAREF-AQ") for name in paper.DATASETS]
+    cells += [
+        make_cell("AQ", "esnli", [80.0], source="demo", reg=Sced(name="SCED", alpha=a, beta=b)) for a, b in GRID[:6]
+    ]
+    found = [*figure1.of_table(tables(cells)[0]), figure1.nbert_over_alpha_and_beta(lines(cells))]
+    assert all("demo data" in text_of(figure) and "demo data" in figure.caption for figure in found)
+
+
+def test_real_data_is_not_called_demo(drawn):
+    assert not any("demo" in text_of(figure) + figure.caption for figure in drawn)
+
+
+def test_the_same_records_give_the_same_bytes(papers_cells, grid, drawn):
+    again = figure1.of_table(tables(papers_cells)[0])
+    assert again == drawn
+    assert figure1.nbert_over_alpha_and_beta(lines(grid)) == figure1.nbert_over_alpha_and_beta(lines(grid))
+
+
+def test_files_are_png_and_pdf_without_a_date(drawn, tmp_path):
+    png, pdf = drawn[0].save(tmp_path)
+    assert (png.name, pdf.name) == ("figure1a.png", "figure1a.pdf")
+    assert png.read_bytes().startswith(b"\x89PNG") and pdf.read_bytes().startswith(b"%PDF")
+    assert b"CreationDate" not in pdf.read_bytes() and b"tIME" not in png.read_bytes()
+
+
+def test_the_pages_svg_names_its_colours(drawn):
+    for figure in drawn:
+        assert figure.svg.startswith("<svg") and "var(--ink)" in figure.svg and "var(--s1)" in figure.svg
+        assert "#1a1a19" not in figure.svg and "#0072b2" not in figure.svg and "metadata" not in figure.svg
+
+
+def test_the_comparison_shows_every_cell_and_says_demo(make_cell):
+    demo = lines([make_cell(row, "esnli", [80.0, 82.0], source="demo") for row in ("CAREF-AQ", "LoRA-R4")])
+    drawn = figure1.comparison(demo)
+    assert drawn.png.startswith(b"\x89PNG") and drawn.png == figure1.comparison(demo).png
+    assert "demo data" in text_of(drawn)
+    real = figure1.comparison(lines([make_cell("AQ", "esnli", [80.0, 82.0])]))
+    assert "demo data" not in text_of(real) and real.png != drawn.png
+
+
+def test_a_comparison_of_nothing_or_of_too_many_is_not_drawn(make_cell):
+    assert "here are 0" in figure1.comparison([])
+    many = lines([make_cell("AQ", "esnli", [80.0, 82.0])] * 30)
+    assert "here are 30" in figure1.comparison(many)

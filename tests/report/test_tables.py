@@ -1,0 +1,78 @@
+"""What a job and a sweep print when they end."""
+
+import numpy as np
+from made_up_cells import spread
+
+from caref.analysis import every_cell
+from caref.config import schema
+from caref.objectives.terms.ivra import Ivra
+from caref.objectives.terms.sced import Sced
+from caref.report.tables import job_table, sweep_table
+
+
+def test_a_jobs_table_has_mean_deviation_and_number_of_splits(make_cell):
+    text = job_table(make_cell("AQ", "esnli", spread(81.25, 1.5, 0)).records)
+    lines = text.splitlines()
+    assert lines[0].split() == ["mean", "std", "splits"]
+    accuracy = next(line for line in lines if line.startswith("accuracy"))
+    assert accuracy.split()[-4:] == ["81.25", "±", "1.50", "60"]
+    assert [line.split("(")[0].split("  ")[0].strip() for line in lines[2:]] == [
+        "accuracy",
+        "nBERT",
+        "strict nBERT",
+        "similarity",
+        "broken",
+        "explanation length",
+        "distinct-1",
+        "distinct-2",
+    ]
+    assert len({len(line) for line in lines[1:]}) == 1  # columns stand under each other
+
+
+def test_a_job_without_a_finished_split_says_so():
+    assert job_table({}) == "no split is finished" and sweep_table([]) == "no cell holds a record"
+
+
+def test_a_sweeps_table_has_one_line_a_cell_and_says_how_much_is_done(make_cell):
+    cells = [
+        make_cell(row, dataset, [80.0, 82.0], reg=Sced(name="SCED", alpha=alpha))
+        for dataset in ("ecqa", "esnli")
+        for row in ("AQ", "LoRA-R4")
+        for alpha in (1.0, 2.0)
+    ]
+    cells[0].failed[2] = {"split": 2, "error": "loss is nan"}
+    lines = sweep_table(cells, wanted=3).splitlines()
+    assert len(lines) == 2 + 8 + 1
+    assert lines[2].startswith("ECQA") and "AQ" in lines[2] and "SCED α=1 β=1" in lines[2]
+    assert all("2 of 3" in line and "81.00 ± 1.00" in line for line in lines[2:10])
+    assert lines[10] == f"{cells[0].signature}: failed: splits 2 (loss is nan)"
+    assert sweep_table(cells, wanted={cell.signature: 2 for cell in cells}).count("2 of 2") == 8
+
+
+def test_what_else_differs_is_shown(make_cell):
+    cells = [make_cell("AQ", "esnli", [80.0], train=schema.Train(lr=lr)) for lr in (3e-5, 5e-4)]
+    text = sweep_table(cells)
+    assert "train.lr=3e-05" in text and "train.lr=0.0005" in text
+
+
+def test_trained_attention_is_told_apart_by_its_weight_and_by_whatever_else_differs(make_cell):
+    regs = [Ivra(), Ivra(lambda_criteria=0.0), Ivra(scope="joint"), Ivra(site="self")]
+    found = every_cell.lines(make_cell("AQ", "esnli", [80.0], reg=reg) for reg in regs)
+    assert [(line.reg, line.settings) for line in found] == [
+        ("IvRA comp softmax joint λ=1", ""),
+        ("IvRA comp softmax λ=0", ""),
+        ("IvRA comp softmax λ=1", "reg.site=None"),
+        ("IvRA comp softmax λ=1", "reg.site=self"),
+    ]
+
+
+def test_demo_data_is_called_so(make_cell):
+    assert "not the paper's datasets" in sweep_table([make_cell("AQ", "esnli", [80.0], source="demo")])
+    assert "emo" not in sweep_table([make_cell("AQ", "esnli", [80.0])])
+
+
+def test_a_refused_cell_has_no_figures(make_cell):
+    cell = make_cell("AQ", "esnli", list(np.arange(4.0)))
+    cell.records[0]["fingerprint"] = "another"
+    text = sweep_table([cell])
+    assert "refused, mixed data" in text and "±" not in text
