@@ -92,6 +92,24 @@ def test_each_research_question_names_its_rows_of_table_1_and_what_they_share_on
     assert len(jobs) == len(expected) == len(marks)
 
 
+def test_ivra_s_question_is_asked_of_its_model_with_mean_attention_beside_every_module(jobs_of):
+    jobs = jobs_of("+experiments=ivra")
+    asked = [(job.dataset.name, job.reg.term, job.reg.get("norm"), *job.reg.get("criteria", ())) for job in jobs]
+    criteria = [("sim",), ("comp",), ("suff",), ("cons",), ("sim", "comp", "suff", "cons")]
+    trained = [(*one, *own) for one in product(("smat", "ivra"), ("softmax", "sparsemax")) for own in criteria]
+    regs = [("cross_entropy", None), *trained]
+    assert sorted(asked, key=str) == sorted(
+        ((name, *reg) for name in ("esnli", "imdb", "fever") for reg in regs), key=str
+    )
+    for job in jobs:
+        validate(job)
+        assert job.model.path == "google/electra-base-discriminator" and job.dataset.target == "answer"
+        assert {"erasure", "consistency", "simulatability"} <= set(job.evidence.measures)
+        named = set(job.evidence.attributions)
+        assert {"attention", "random"} <= named and ("ivra" in named) == (job.reg.term != "cross_entropy")
+        assert job.reg.get("scope", "module") == "module" and job.peft.method == "full"
+
+
 def test_fayyaz_s_setting_is_answers_alone_by_epoch(jobs_of):
     """FAITHFULNESS 3.1: 5,000 train, 300 test, LoRA r 32, alpha 16, dropout 0.05, batch 64, 10 epochs, warm-up 10."""
     jobs = jobs_of("+experiments=fayyaz")
