@@ -57,6 +57,7 @@ def beside(evidence: Evidence) -> list[Beside]:
         if _comparable(held)
         for name in held.names
         if (printed := _of(name, held.line.cell.config)) is not None
+        and not (name.attribution == "ivra" and question.asked.get("module"))  # another cell's
     ]
 
 

@@ -87,7 +87,8 @@ class Question:
         edition = self.asked.get("edition")
         other = "" if edition == evidence.EDITION else f", of edition {edition}, not today's {evidence.EDITION}"
         choices = "" if self.asked.get("choices") == "tree" else ", choices by all their tokens"
-        return f"{examples}, removed words {removal}{choices}; question {self.mark}{other}"
+        module = f", modules of cell {lent}" if (lent := self.asked.get("module")) else ""
+        return f"{examples}, removed words {removal}{choices}{module}; question {self.mark}{other}"
 
 
 @dataclass(frozen=True)

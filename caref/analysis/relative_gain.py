@@ -24,8 +24,8 @@ NEW, OLD = "ivra", "attention"
 NOTE = (
     "ARG: mean over datasets of (new − old) / old, the sign turned where lower is better (Ye et al. 2021); above 0 is "
     f"better. It is told of datasets whose mean under attention is at least {LEAST} and its 95% interval over splits "
-    "(Student's t) without 0; of others the difference alone, new − old. Modules of scope module alone: the model is "
-    "the same. Means over the splits that have both (n)."
+    "(Student's t) without 0; of others the difference alone, new − old. Modules that left the model alone (scope "
+    "module, or another cell's). Means over the splits that have both (n)."
 )
 _OF = ("simulatability.*.sim", "erasure.*.comprehensiveness", "erasure.*.sufficiency", "consistency.*.by_words")
 _APART = ("train_size", "sampling", "target")  # of a dataset's part of a configuration: datasets of a row share them
@@ -94,7 +94,7 @@ def rows(question: Question) -> list[Row]:
     """Of every configuration whose module and whose attention were both asked, over its datasets."""
     groups: dict[bytes, list[Held]] = {}
     for held in question.held:
-        if held.line.cell.config["reg"].get("scope") == "module":
+        if question.asked.get("module") or held.line.cell.config["reg"].get("scope") == "module":
             groups.setdefault(_but_for_dataset(held.line.cell.config), []).append(held)
     found = [(own, key, list(_gains(own, key))) for own in groups.values() for key in _OF]
     return [Row(_title(own), key, gains) for own, key, gains in found if gains]

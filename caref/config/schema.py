@@ -97,6 +97,7 @@ class Evidence:
     attributions: list[str] = field(default_factory=list)  # files of caref.evidence.attribution
     removal: str = "delete"  # delete: a removed word's tokens go; mask: one mask token stands for them
     choices: str = "tree"  # p of a choice: tree, shared where choices part; sequence, of all its tokens summed
+    module: str | None = None  # RESULTS/SIGNATURE whose modules `ivra` reads, split by split; null: those trained here
     epochs: list[int] = field(default_factory=list)  # also after so many epochs of the training; 0: before it
 
 
@@ -155,7 +156,7 @@ class Cells:
     # there; or skip the cell
 
 
-_PATHS = ("results_dir", "source.root", "model.path", "model.tokenizer", "bertscore.model")
+_PATHS = ("results_dir", "source.root", "model.path", "model.tokenizer", "bertscore.model", "evidence.module")
 
 
 def at_home(job: "DictConfig") -> "DictConfig":

@@ -95,6 +95,8 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield key, f"there is no {unknown[0]}; choose of {', '.join(known)}"
     if values["evidence.attributions"] and not values["evidence.measures"]:
         yield "evidence.attributions", "no measure looks at them; choose some by evidence.measures, or evidence=full"
+    if values["evidence.module"] is not None and "ivra" not in values["evidence.attributions"]:
+        yield "evidence.module", "ivra alone reads it; add it to evidence.attributions"
     if epochs := values["evidence.epochs"]:
         last = values["train.epochs"]
         if not values["evidence.measures"]:

@@ -48,6 +48,18 @@ class Beside:
         own = {name: weight[split].detach().contiguous() for name, weight in self.explainer.learned.items()}
         save_file(own, Path(folder) / WEIGHTS)
 
+    def load(self, file: Path | str, split: int) -> bool:
+        """Give one split the weights that `save` wrote; False where they are of other shapes, or of another module."""
+        from safetensors.torch import load_file
+
+        own, found = self.explainer.learned, load_file(file)
+        if {name: weight.shape[1:] for name, weight in own.items()} != {name: one.shape for name, one in found.items()}:
+            return False
+        with torch.no_grad():
+            for name, weight in own.items():
+                weight[split].copy_(found[name])
+        return True
+
 
 def beside(backbone: Backbone, peft: "Peft", objective: "Objective | None", splits: int = 1) -> Beside | None:
     """The module that an objective trains beside a model, at its start; None where it trains none.

@@ -40,8 +40,9 @@ class Found:
 def described(evidence: Mapping) -> dict:
     """What is asked, without what it is called: the same question has the same mark."""
     asked = {key: value for key, value in evidence.items() if key != "name"}
-    if not asked.get("epochs"):  # which was no key once
-        asked.pop("epochs", None)
+    for later in ("epochs", "module"):  # which were no keys once
+        if not asked.get(later):
+            asked.pop(later, None)
     return {"edition": EDITION} | asked
 
 

@@ -13,7 +13,7 @@ from caref.data import sampling, splits
 from caref.errors import UserError
 from caref.models import contents
 from caref.results.writing import check_writable
-from caref.running import keys
+from caref.running import keys, lent
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,8 @@ def plan(job: DictConfig) -> Plan:
     pool = sampling.pool(values["dataset"], job.source.name, job.source.root)
     content, unknown = _content(values)
     description = described(values, pool.fingerprint, content)
+    if values["evidence"]["module"] is not None:  # whichever folder it lies in
+        values["evidence"]["module"] = lent.lender(values["evidence"]["module"], description, indices)
     return Plan(values, indices, pool, description, signature(description), unknown)
 
 

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
@@ -13,12 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from caref.data.splits import Split
 from caref.errors import SplitFailed, UserError
-from caref.running import provenance, saving
+from caref.running import lent, provenance, saving
 from caref.running.loaded import Loaded
 from caref.running.progress import Progress
 
 if TYPE_CHECKING:
     from caref.evidence.probe import Evidence
+    from caref.models.asking import Beside
     from caref.models.packed import PackedPart
 
 
@@ -81,7 +83,7 @@ class Workbench(Loaded):
         from caref.evaluation.generate import side_by_side
         from caref.models.packed import packed_part
 
-        job, backbone = self.job, self.backbone
+        job, backbone, _ = self.job, self.backbone, self.lend
         train = [self.tokens(split.train) for split in splits]
         evaluation = [self.tokens(split.evaluation) for split in splits]
         total = training.steps(len(train[0]), job.train.batch_size, job.train.epochs)
@@ -169,6 +171,13 @@ class Workbench(Loaded):
 
         return teaches(self.job.evidence.measures)
 
+    @cached_property
+    def lend(self) -> "Callable[[Sequence[int]], Beside] | None":
+        """What gives the modules of another cell, where the job asks for them; to be had of the bare model."""
+        asked = self.job.evidence
+        lends = asked.module is not None and bool(asked.measures)
+        return lent.lending(asked.module, self.backbone, self.job.peft) if lends else None
+
     def evidence(
         self, part, splits: Sequence[Split], generations: Sequence[Mapping[int, str]], began: float | None = None
     ) -> "list[Evidence]":
@@ -187,13 +196,16 @@ class Workbench(Loaded):
             {place: parse(texts[place], self.answers_only) for place in chosen(split, asked["examples"])}
             for split, texts in zip(splits, generations, strict=True)
         ]
+        beside = self.lend([split.index for split in splits]) if self.lend else part.beside
         found = probe(
             *(part.model, self.backbone, self.job.dataset.name, splits, parsed, asked),
-            *(batch_size, self.job.evaluation.max_new_tokens, self.answers_only, part.beside, part.untrained),
+            *(batch_size, self.job.evaluation.max_new_tokens, self.answers_only, beside, part.untrained),
             pupil=part.pupil,
         )
         seconds = {"evidence": (time.monotonic() - began) / len(splits)}
-        return [replace(one, run=provenance.of(self.device, self.dtype, seconds, len(splits))) for one in found]
+        run = provenance.of(self.device, self.dtype, seconds, len(splits))
+        modules = [{"module": lent.digest(asked["module"], split.index)} if self.lend else {} for split in splits]
+        return [replace(one, run=run | module) for one, module in zip(found, modules, strict=True)]
 
     def _evidence_amid(self, part, splits: Sequence[Split], evaluation: Sequence[Sequence]) -> "list[Evidence]":
         """Of each split, amid its training: its model writes for the examples that are looked at."""

@@ -153,6 +153,15 @@ def test_the_papers_numbers_stand_where_the_cell_is_what_they_are_of(found):
         assert "0.300 ± 0.050 (2) 0.273" in told and "91.23 ± 0.00 (1) 92.80" in told
 
 
+def test_a_module_of_another_cell_gains_beside_any_model_and_is_none_of_the_papers(found, monkeypatch):
+    monkeypatch.setitem(ASKED, "module", "0123456789ab")
+    scores = both(COMP, [0.2, 0.2], [0.3, 0.3])
+    report, _ = found(("imdb", {"model": ELECTRA}, scores), ("esnli", {"model": ELECTRA, "reg": Ivra()}, scores))
+    assert [round(row.average, 9) for row in rows_of(report)] == [0.5, 0.5]
+    assert {one.name.attribution for one in beside_ivra.beside(report.evidence)} == {"attention"}
+    assert "modules of cell 0123456789ab; question" in markdown.document(report)
+
+
 def test_made_up_data_never_stands_beside_the_papers(found):
     report, _ = found(("imdb", {"model": ELECTRA}, [{COMP.format("attention"): 0.2}]), source="demo")
     assert beside_ivra.grid(report.evidence, only_demo=True) is None

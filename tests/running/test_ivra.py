@@ -1,8 +1,10 @@
 """Attention trained to explain, as a job: beside the model it leaves the model alone; saved, counted, packed, read."""
 
+import shutil
+
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from caref.errors import UserError
 from caref.results import evidence, store
@@ -88,6 +90,59 @@ def test_where_no_such_module_is_trained_the_attribution_is_refused_before_any_s
     with pytest.raises(UserError, match="reads the module that reg=ivra or reg=smat trains"):
         run("splits=0", "reg=none", *READ)
     assert not list(tmp_path.glob("results/*/splits/*.json"))
+
+
+def rows(planned, split: int) -> list[dict]:
+    return evidence.read_rows(evidence.folder_of(planned.cell, planned.values["evidence"]), split)
+
+
+def test_another_cells_module_explains_as_it_does_there_where_the_models_are_the_same_and_elsewhere_too(run, tmp_path):
+    """Beside the model, scope module, it leaves the model as it is without: so the same module says the same there."""
+    _, lender = run("splits=0:2", "reg=ivra", "reg.criteria=[cons]", "reg.norm=sparsemax", *READ)
+    lent = (*READ, f"evidence.module={lender.cell}", "splits=0:2")
+    _, without = run("reg=none", *lent)
+    assert [rows(without, split) for split in (0, 1)] == [rows(lender, split) for split in (0, 1)]
+    assert rows(without, 0) != rows(without, 1)
+    _, own = run("reg=smat", *lent)  # which has a module of its own
+    assert [row["scores"]["ivra"] for row in rows(own, 1)] == [row["scores"]["ivra"] for row in rows(lender, 1)]
+    _, other = run("reg=none", "dataset=esnli", *lent)
+    assert all(sum(row["scores"]["ivra"]) == pytest.approx(1, abs=1e-3) for row in rows(other, 0))
+    folder = evidence.folder_of(without.cell, without.values["evidence"])
+    assert f"module: {lender.signature}" in (folder / "asked.yaml").read_text()
+    marks = [evidence.read_split(folder, split)["run"]["module"] for split in (0, 1)]
+    assert len(set(marks)) == 2 and all(len(mark) == 16 for mark in marks)
+    moved = tmp_path / "moved" / "by another name"
+    shutil.copytree(lender.cell, moved)
+    _, again = run("reg=none", *READ, f"evidence.module='{moved}'", "splits=0:2")
+    assert again.values["evidence"] == without.values["evidence"]  # the same question, wherever the modules lie
+
+
+def test_modules_that_cannot_explain_here_are_refused_before_any_split(run, tmp_path):
+    _, lender = run("splits=0", "reg=ivra", "reg.criteria=[cons]")
+    _, plain = run("splits=0", "reg=none")
+    _, unsaved = run("splits=0", "reg=ivra", "reg.criteria=[comp]", "train.save=false")
+    (tmp_path / "empty").mkdir()
+    asked, other = ("splits=0", "reg=none", "dataset=esnli", *READ), "model=tiny_llama"
+    for overrides, told in (
+        (
+            (f"evidence.module={lender.cell}", "splits=0:3"),
+            "has kept no module of splits 1-2; run its line with train.s",
+        ),
+        ((f"evidence.module={unsaved.cell}",), "has kept no module of splits 0"),
+        ((f"evidence.module={plain.cell}",), "trained no module, its reg.term is cross_entropy"),
+        ((f"evidence.module={tmp_path / 'empty'}",), "has no config.yaml that says what it is"),
+        ((f"evidence.module={lender.cell}", other), r"listened to another model \(tiny T5, not tiny Llama\)"),
+        ((f"evidence.module={lender.cell}", "evidence.attributions=[random]"), "ivra alone reads it"),
+    ):
+        with pytest.raises(UserError, match=f"^evidence.module=.*{told}"):
+            run(*asked, *overrides)
+    weights = lender.cell / "trained" / "000" / "explainer.safetensors"
+    save_file(
+        {name: weight[..., :1].contiguous() for name, weight in load_file(weights).items() if weight.ndim}, weights
+    )
+    with pytest.raises(UserError, match="the weights of its split 0 are of attention of other shapes"):
+        run(*asked, f"evidence.module={lender.cell}")
+    assert len(list(tmp_path.glob("results/*/splits/*.json"))) == 3
 
 
 @pytest.mark.parametrize(

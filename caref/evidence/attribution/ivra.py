@@ -1,4 +1,7 @@
-"""The explanation of the module that `reg=ivra` or `reg=smat` trained beside the model: its distribution over words."""
+"""The explanation of the module that `reg=ivra` or `reg=smat` trained beside the model: its distribution over words.
+
+With `evidence.module` it is the module that another cell trained.
+"""
 
 import torch
 
@@ -16,7 +19,8 @@ def attribute(reading, labels):
     """
     if reading.beside is None:
         raise UserError(
-            "evidence.attributions=ivra: reads the module that reg=ivra or reg=smat trains; choose one, or leave it out"
+            "evidence.attributions=ivra: reads the module that reg=ivra or reg=smat trains; choose one, or another "
+            "cell's by evidence.module=RESULTS/SIGNATURE, or leave it out"
         )
     found = [[None] * len(questions) for questions in reading.splits]
     for rows in side_by_side(reading.splits, reading.batch_size, length=lambda one: len(one.asked.prompt)):
