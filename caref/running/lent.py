@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from caref.analysis.summary import ranges
 from caref.config.kinds import kinds
 from caref.config.schema import Reg
 from caref.config.signature import signature
 from caref.errors import UserError
 from caref.objectives import terms
 from caref.results.records import Unreadable, read
-from caref.results.summary import ranges
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
