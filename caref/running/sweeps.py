@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from caref.errors import UserError
 from caref.report import tables
-from caref.results import store
+from caref.results import evidence, store
 from caref.running import finished, forecast, jobs
 
 Overrides = tuple[str, ...]
@@ -84,15 +84,20 @@ def until_one_fails(launch: Callable[..., Sequence]) -> Callable[..., Sequence]:
 
 
 def _plans(cells: Sequence[Overrides], compose: Callable[[Overrides], DictConfig]) -> list[tuple[jobs.Plan, Overrides]]:
-    """One plan a signature and set of splits, in the order they come; a bad cell refuses the sweep."""
+    """One plan a signature, set of splits and question of evidence, in their order; a bad cell refuses the sweep."""
     planned = {}
     for overrides, title in zip(cells, _titles(cells), strict=True):
         try:
             plan = jobs.plan(compose(overrides))
         except UserError as error:
             raise UserError(f"{title}: {error}" if title else str(error)) from None
-        planned.setdefault((plan.signature, plan.indices), (plan, overrides))
-    return list(planned.values())
+        asked = plan.values["evidence"]
+        of_cell = planned.setdefault((plan.signature, plan.indices), {})
+        of_cell.setdefault(evidence.mark(asked) if asked["measures"] else None, (plan, overrides))
+    for of_cell in planned.values():
+        if len(of_cell) > 1:  # whoever asks something makes the records, too
+            of_cell.pop(None, None)
+    return [one for of_cell in planned.values() for one in of_cell.values()]
 
 
 def _titles(cells: Sequence[Overrides]) -> list[str]:

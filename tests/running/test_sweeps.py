@@ -262,6 +262,18 @@ def test_cells_that_say_the_same_run_once_and_shards_share_the_splits(command, t
     assert done.stdout.count("records: ") == 2  # two jobs: splits 0, 2 and split 1
 
 
+def test_a_cell_of_which_several_things_are_asked_answers_each(command, tmp_path):
+    line = ("run.py", "-m", *TINY, "dataset.target=answer", "splits=0", "evidence=full", "evidence.measures=[erasure]")
+    done = command(*line, "evidence.attributions=[random]", "evidence.removal=delete,mask", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr  # also without an nBERT
+    (cell,) = (tmp_path / "results").glob("*/")
+    asked = sorted(path.read_text().split("removal: ")[1].split()[0] for path in cell.glob("evidence/*/asked.yaml"))
+    assert asked == ["delete", "mask"] and len(list(cell.glob("evidence/*/000.json"))) == 2
+    done = command(*line[:-2], "evidence=none,quick", cwd=tmp_path)  # who asks nothing needs no job of its own
+    assert done.returncode == 0 and len(list(cell.glob("evidence/*/000.json"))) == 3
+    assert done.stdout.count("records: ") == 1
+
+
 def test_a_dry_run_tells_what_is_left_and_how_long_it_takes(command, tmp_path):
     line = ("run.py", "-m", *TINY, "reg.alpha=1,2", "reg.beta=0,1", "dry_run=true")
     done = command(*line, cwd=tmp_path)
