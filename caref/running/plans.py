@@ -68,7 +68,7 @@ def plan(job: DictConfig) -> Plan:
     pool = sampling.pool(values["dataset"], job.source.name, job.source.root)
     content, unknown = _content(values)
     description = described(values, pool.fingerprint, content)
-    if values["evidence"]["module"] is not None:  # whichever folder it lies in
+    if values["evidence"]["module"] is not None and unknown is None:  # whichever folder it lies in
         values["evidence"]["module"] = lent.lender(values["evidence"]["module"], description, indices)
     return Plan(values, indices, pool, description, signature(description), unknown)
 
