@@ -51,6 +51,7 @@ class PackedPart:
         names: of each, as the model of one split calls it.
         beside: the module that the objective trains beside the model, (K, ...) each of its weights, or None.
         pupil: a student that may be taught to foresee the model; None where none is asked for.
+        lent: a module that was trained elsewhere, to explain this model in place of `beside`; None where none is.
     """
 
     alone: TrainedPart
@@ -59,6 +60,7 @@ class PackedPart:
     twins: "_Twins"
     beside: Beside | None = None
     pupil: Pupil | None = None
+    lent: Beside | None = None
 
     @property
     def model(self) -> nn.Module:
@@ -69,6 +71,11 @@ class PackedPart:
         """Of one split, what is trained beside the model included."""
         own, more = self.alone.counts, 0 if self.beside is None else self.beside.explainer.count
         return Counts(own.trainable + more, own.total + more)
+
+    @property
+    def explains(self) -> Beside | None:
+        """The module whose explanation is read."""
+        return self.beside if self.lent is None else self.lent
 
     @property
     def explaining(self) -> dict[str, nn.Parameter]:
@@ -112,6 +119,7 @@ def packed_part(
     total_steps: int,
     objective: "Objective | None" = None,
     teaching: bool = False,
+    lent: Beside | None = None,
 ) -> Iterator[PackedPart]:
     """Put the trained parts of several splits on a backbone at once; on leaving the backbone is as before.
 
@@ -120,6 +128,7 @@ def packed_part(
         total_steps: optimiser steps of the run.
         objective: where it trains a module beside the model, that is there too.
         teaching: whether a student is to be taught to foresee it: what it starts from is kept.
+        lent: see `PackedPart`.
 
     Raises:
         UserError: as `trained_part`, `beside` and `of_pupils` do.
@@ -138,7 +147,7 @@ def packed_part(
         called = {id(parameter): name for name, parameter in alone.model.named_parameters()}
         names = [called[id(parameter)] for parameter in alone.parameters]
         if not starts:
-            yield PackedPart(alone, alone.parameters, names, _Twins([]), module, pupil(taught, alone.parameters))
+            yield PackedPart(alone, alone.parameters, names, _Twins([]), module, pupil(taught, alone.parameters), lent)
             return
         starts.append([parameter.detach() for parameter in alone.parameters])
         stacked = [nn.Parameter(torch.stack(copies)) for copies in zip(*starts, strict=True)]
@@ -147,7 +156,7 @@ def packed_part(
         twins.put_on()
         try:
             with batch.counted(backbone.model):
-                yield PackedPart(alone, stacked, names, twins, module, pupil(taught, stacked))
+                yield PackedPart(alone, stacked, names, twins, module, pupil(taught, stacked), lent)
         finally:
             twins.take_off()
 

@@ -5,7 +5,7 @@ both began as the same model (Xie et al. 2024, appendix E, from IMDb to SST-2 an
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,29 +54,25 @@ def lender(folder: str, description: Mapping, indices: Sequence[int]) -> str:
     return signature(lent)
 
 
-def lending(folder: str, backbone: "Backbone", peft: "DictConfig") -> "Callable[[Sequence[int]], Beside]":
-    """A function: the modules of some splits as one that stands beside their models.
+def modules(folder: str, backbone: "Backbone", peft: "DictConfig", splits: Sequence[int]) -> "Beside":
+    """The modules of some splits as one that stands beside their models.
 
     Args:
         backbone: bare, nothing trained on it.
 
     Raises:
-        UserError: the model has no attention that they could hear.
+        UserError: the model has no attention that they could hear, or weights are of other shapes.
     """
     from caref.models.asking import audible, listening
     from caref.objectives import objective
 
     definition = objective.build(_described(folder)["reg"]).definition
     layers = audible(backbone, peft, definition.site)
-
-    def lend(splits: Sequence[int]) -> "Beside":
-        module = listening(backbone, layers, lambda shapes: definition.explainer(shapes, len(splits)))
-        for place, split in enumerate(splits):
-            if not module.load(_weights(folder, split), place):
-                raise _refusal(folder, f"the weights of its split {split} are of attention of other shapes")
-        return module
-
-    return lend
+    module = listening(backbone, layers, lambda shapes: definition.explainer(shapes, len(splits)))
+    for place, split in enumerate(splits):
+        if not module.load(_weights(folder, split), place):
+            raise _refusal(folder, f"the weights of its split {split} are of attention of other shapes")
+    return module
 
 
 def digest(folder: str, split: int) -> str:

@@ -109,11 +109,9 @@ def try_evidence(bench: Workbench, split: Split) -> None:
     Raises:
         UserError: naming the key of evidence.
     """
-    from caref.models.packed import packed_part
-
     if bench.job.evidence.measures:
-        few, _ = replace(split, evaluation=split.evaluation[:1]), bench.lend
-        with packed_part(bench.backbone, bench.job.peft, [split.seed], 100, bench.objective, bench.teaches) as part:
+        few = replace(split, evaluation=split.evaluation[:1])
+        with bench.part([few], 100) as part:
             written = split.evaluation[0].answer + ("" if bench.answers_only else SEPARATOR + "it is")
             bench.evidence(part, [few], [[written]])
 

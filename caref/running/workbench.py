@@ -2,25 +2,23 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from caref.data.splits import Split
 from caref.errors import SplitFailed, UserError
-from caref.running import lent, provenance, saving
-from caref.running.loaded import Loaded
+from caref.running import provenance, saving
+from caref.running.inquiry import Inquiry, had
 from caref.running.progress import Progress
 
 if TYPE_CHECKING:
     from caref.evidence.probe import Evidence
-    from caref.models.asking import Beside
     from caref.models.packed import PackedPart
 
 
@@ -42,7 +40,7 @@ class Again:
     evidence: "Evidence | SplitFailed | None" = None
 
 
-class Workbench(Loaded):
+class Workbench(Inquiry):
     """What a job works with on a few of its splits at a time.
 
     Args:
@@ -81,13 +79,11 @@ class Workbench(Loaded):
         """
         from caref import training
         from caref.evaluation.generate import side_by_side
-        from caref.models.packed import packed_part
 
-        job, backbone, _ = self.job, self.backbone, self.lend
+        job, backbone = self.job, self.backbone
         train = [self.tokens(split.train) for split in splits]
         evaluation = [self.tokens(split.evaluation) for split in splits]
         total = training.steps(len(train[0]), job.train.batch_size, job.train.epochs)
-        seeds = [split.seed for split in splits]
         named = ",".join(str(split.index) for split in splits)
         history: list[list[Mapping[str, float]]] = []
 
@@ -103,11 +99,12 @@ class Workbench(Loaded):
             if epoch in job.evidence.epochs and epoch < job.train.epochs:  # at the end it is asked anyway
                 began = time.monotonic()
                 progress.begin(f"split {named} evidence, epoch {epoch}", 1)
-                by_epoch[epoch] = _had(splits, lambda: self._evidence_amid(part, splits, evaluation))
+                by_epoch[epoch] = had(splits, lambda: self.evidence_amid(part, splits, evaluation))
                 progress.begin(f"split {named} train", total, done=len(history))
                 looked += time.monotonic() - began
 
-        with packed_part(backbone, job.peft, seeds, total, self.objective, self.teaches) as part:
+        seeds = [split.seed for split in splits]
+        with self.part(splits, total) as part:
             if job.train.save:  # others fill the disk meanwhile
                 saving.check_room(self.saved, len(splits), part.counts.trainable)
             began = time.monotonic()
@@ -136,8 +133,8 @@ class Workbench(Loaded):
             evidence = [None] * len(splits)
             if job.evidence.measures and not any(isinstance(one, SplitFailed) for one in terms):
                 progress.begin(f"split {named} evidence", 1)
-                evidence = _had(splits, lambda: self.evidence(part, splits, generations))
-                evidence = self._with_epochs(by_epoch, evidence)
+                evidence = had(splits, lambda: self.evidence(part, splits, generations))
+                evidence = self.with_epochs(by_epoch, evidence)
             counts = {
                 "train": len(train[0]),
                 "evaluated": len(evaluation[0]),
@@ -162,76 +159,6 @@ class Workbench(Loaded):
                 evidence[place],
             )
             for place, split in enumerate(splits)
-        ]
-
-    @property
-    def teaches(self) -> bool:
-        """Whether evidence asks for students of the models."""
-        from caref.evidence.probe import teaches
-
-        return teaches(self.job.evidence.measures)
-
-    @cached_property
-    def lend(self) -> "Callable[[Sequence[int]], Beside] | None":
-        """What gives the modules of another cell, where the job asks for them; to be had of the bare model."""
-        asked = self.job.evidence
-        lends = asked.module is not None and bool(asked.measures)
-        return lent.lending(asked.module, self.backbone, self.job.peft) if lends else None
-
-    def evidence(
-        self, part, splits: Sequence[Split], generations: Sequence[Mapping[int, str]], began: float | None = None
-    ) -> "list[Evidence]":
-        """Of each split, with what it took and on what.
-
-        Args:
-            generations: of each split's examples, by their places; those that are looked at are enough.
-            began: when the work on it did, where that was earlier.
-        """
-        from caref.evaluation.parse import parse
-        from caref.evidence.probe import chosen, probe
-
-        began = time.monotonic() if began is None else began
-        asked, batch_size = OmegaConf.to_container(self.job.evidence), self.job.evaluation.batch_size
-        parsed = [
-            {place: parse(texts[place], self.answers_only) for place in chosen(split, asked["examples"])}
-            for split, texts in zip(splits, generations, strict=True)
-        ]
-        beside = self.lend([split.index for split in splits]) if self.lend else part.beside
-        found = probe(
-            *(part.model, self.backbone, self.job.dataset.name, splits, parsed, asked),
-            *(batch_size, self.job.evaluation.max_new_tokens, self.answers_only, beside, part.untrained),
-            pupil=part.pupil,
-        )
-        seconds = {"evidence": (time.monotonic() - began) / len(splits)}
-        run = provenance.of(self.device, self.dtype, seconds, len(splits))
-        modules = [{"module": lent.digest(asked["module"], split.index)} if self.lend else {} for split in splits]
-        return [replace(one, run=run | module) for one, module in zip(found, modules, strict=True)]
-
-    def _evidence_amid(self, part, splits: Sequence[Split], evaluation: Sequence[Sequence]) -> "list[Evidence]":
-        """Of each split, amid its training: its model writes for the examples that are looked at."""
-        from caref.evaluation.generate import side_by_side
-        from caref.evidence.probe import chosen
-
-        began = time.monotonic()
-        places = [chosen(split, self.job.evidence.examples) for split in splits]
-        prompts = [[own[place] for place in few] for own, few in zip(evaluation, places, strict=True)]
-        wanted = self.job.evaluation
-        texts = side_by_side(part.model, self.backbone, prompts, wanted.batch_size, wanted.max_new_tokens)
-        written = [dict(zip(*pair, strict=True)) for pair in zip(places, texts, strict=True)]
-        return self.evidence(part, splits, written, began)
-
-    def _with_epochs(
-        self, by_epoch: "Mapping[int, Sequence[Evidence | SplitFailed]]", final: "Sequence[Evidence | SplitFailed]"
-    ) -> "Sequence[Evidence | SplitFailed]":
-        """The final evidence of each split with the scores at the epochs asked for; all or nothing."""
-        for found in (*by_epoch.values(), final):
-            if isinstance(found[0], SplitFailed):
-                return found
-        if self.job.train.epochs in self.job.evidence.epochs:
-            by_epoch = {**by_epoch, self.job.train.epochs: final}
-        return [
-            replace(one, by_epoch={str(epoch): found[place].scores for epoch, found in by_epoch.items()})
-            for place, one in enumerate(final)
         ]
 
     def _shorter(self, split: Split) -> dict[str, int]:
@@ -272,16 +199,6 @@ class Workbench(Loaded):
             "run": provenance.of(self.device, self.dtype, seconds, together),
         }
         return Outcome(record, predictions, history, evidence)
-
-
-def _had(splits: Sequence[Split], ask: "Callable[[], list[Evidence]]") -> "list[Evidence] | list[SplitFailed]":
-    """What is asked of some splits; where it goes wrong for one alone, why. Of several each is asked alone, then."""
-    try:
-        return ask()
-    except Exception as error:
-        if len(splits) > 1:
-            raise
-        return [SplitFailed(f"its record is kept; its evidence could not be had: {type(error).__name__}: {error}")]
 
 
 def _unlike(recorded: Sequence[str], generations: Sequence[str]) -> str | None:
