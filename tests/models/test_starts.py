@@ -26,6 +26,14 @@ def loaded(**shape) -> backbones.Backbone:
     return backbones.load(Model(name="x", tokenizer="byte", config=shape))
 
 
+def learnt(backbone: backbones.Backbone, composed) -> list[str]:
+    """What is written after a training that leaves nothing to learn."""
+    settings = Train(epochs=60, lr=0.01, batch_size=4, warmup_steps=5)
+    with packed_part(backbone, composed("model=tiny_t5", "peft=base").peft, [7004], total_steps=60) as part:
+        training.fit(part, backbone, CROSS_ENTROPY, [EXAMPLES], settings, [7004])
+        return generate(part.model, backbone, EXAMPLES, 2, 30)
+
+
 @pytest.mark.parametrize(
     ("keys", "start"),
     (
@@ -45,11 +53,16 @@ def test_what_was_learnt_is_written_whatever_the_checkpoint_forces(keys, start, 
     assert (batch.labels[:, :forced] == -100).all()
     assert batch.labels[0, forced:].tolist()[: len(EXAMPLES[0].target)] == list(EXAMPLES[0].target)
     assert (batch.answer_labels != -100).sum(1).tolist() == [2] * len(EXAMPLES)
-    settings = Train(epochs=60, lr=0.01, batch_size=4, warmup_steps=5)
-    with packed_part(backbone, composed("model=tiny_t5", "peft=base").peft, [7004], total_steps=60) as part:
-        training.fit(part, backbone, CROSS_ENTROPY, [EXAMPLES], settings, [7004])
-        written = generate(part.model, backbone, EXAMPLES, 2, 30)
-    assert written == [text.decode() for text in TOLD]
+    assert learnt(backbone, composed) == [text.decode() for text in TOLD]
+
+
+def test_what_a_saved_checkpoints_generation_forces_is_read_in_training(composed, tmp_path):
+    saved = shapes.with_random_weights(shapes.spelt_out(BART))
+    saved.generation_config.forced_bos_token_id = 300
+    saved.save_pretrained(tmp_path)
+    backbone = backbones.load(Model(name="x", path=str(tmp_path), tokenizer="byte"))
+    assert learnt(backbone, composed) == [text.decode() for text in TOLD]
+    assert backbone.start == (0, 300)
 
 
 def test_it_is_what_transformers_writes_by_the_checkpoints_own_settings():

@@ -133,9 +133,10 @@ def test_a_reader_that_has_gone_ends_a_sweep_too_and_leaves_no_failure(start, tm
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_a_finished_job_is_told_whatever_letters_the_terminal_has(start, encoding):
-    process = start("run.py", *SMALL, "splits=0", PYTHONIOENCODING=encoding)
+def test_a_finished_sweep_is_told_whatever_letters_the_terminal_has(start, encoding):
+    """Its jobs' tables have a ±, its own an α too."""
+    process = start("run.py", "-m", *SMALL, "splits=0", "reg.alpha=1,2", PYTHONIOENCODING=encoding)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert "accuracy" in output and "records: results/" in output
+    assert output.count("records: results/") == output.count("1 of 1") == 2
     assert "Traceback" not in errors

@@ -24,6 +24,11 @@ def loaded(family: str, **changed) -> backbones.Backbone:
 
 GPT2 = {"vocab_size": 384, "n_positions": 40, "n_embd": 32, "n_layer": 1, "n_head": 4} | {"pad_token_id": 0}
 GPT2 |= {"eos_token_id": 1, "bos_token_id": None}
+DEEPSEEK = {"model_type": "deepseek_v3", "hidden_size": 32, "intermediate_size": 64, "moe_intermediate_size": 32}
+DEEPSEEK |= {"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4, "first_k_dense_replace": 1}
+DEEPSEEK |= {"kv_lora_rank": 8, "q_lora_rank": 8, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8, "v_head_dim": 8}
+DEEPSEEK |= {"n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1, "vocab_size": 384}
+DEEPSEEK |= {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": None}
 TABLES = {
     "opt": {"max_position_embeddings": 40},
     "mbart": {"max_position_embeddings": 40},
@@ -116,12 +121,14 @@ def test_texts_that_are_too_long_lose_their_end_where_that_is_asked_and_it_is_to
 
 
 @pytest.mark.parametrize(
-    ("family", "fits"), (("falcon", False), ("jamba", False), ("prophetnet", False), ("mt5", True))
+    ("family", "fits"),
+    (("falcon", False), ("jamba", False), ("prophetnet", False), ("deepseek_v3", False), ("mt5", True)),
 )
 def test_a_prefix_that_a_model_cannot_be_given_is_refused_before_the_run(family, fits, composed):
     from caref.models.trained import trained_part
 
-    backbone, peft = loaded(family), composed("model=tiny_t5", "peft=prefix").peft
+    backbone = loaded(family, **(DEEPSEEK if family == "deepseek_v3" else {}))
+    peft = composed("model=tiny_t5", "peft=prefix").peft
     try:
         with trained_part(backbone, peft, 7004, 10) as part:
             lengths.check_prefix(part, backbone, "peft (prefix tuning)")

@@ -99,11 +99,12 @@ def test_what_was_told_is_not_told_again(tell, cell, description, settings):
     assert held(cell).keys() == names(0, 1)
 
 
+@pytest.mark.parametrize("history", [HISTORY, ()], ids=["with its steps", "from a record"])
 def test_what_another_process_told_while_this_one_waited_is_not_told_again(
-    tell, cell, description, settings, monkeypatch
+    tell, cell, description, settings, monkeypatch, capfd, history
 ):
-    """Told again, its run would be replaced by one without the steps' history, which only the other process had."""
-    (written,) = tell(0)
+    """Told again, its run would be there twice, or it would be said that there is evidence."""
+    (written,) = tell(0, history=history)
     before = held(cell)
     marker = cell / "wandb" / "tracked" / "000.json"
     told = marker.read_bytes()
@@ -124,6 +125,7 @@ def test_what_another_process_told_while_this_one_waited_is_not_told_again(
             marker.write_bytes(told)
         late.join(60)
     assert held(cell) == before
+    assert "split 0" not in "".join(capfd.readouterr())
 
 
 def test_what_one_project_was_told_another_was_not(tell, cell):
