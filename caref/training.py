@@ -16,7 +16,7 @@ from caref.kernels.masks import Hashes
 from caref.models import heads
 from caref.models.asking import Asking
 from caref.models.backbones import Backbone
-from caref.models.packed import PackedPart
+from caref.models.packed import PackedPart, drops_layers
 from caref.objectives.objective import Objective
 from caref.objectives.reduction import Terms, Totals, totals
 
@@ -223,7 +223,8 @@ def backward(
         )
         extra = part.extra_loss() if row == 0 else None
         loss = terms.loss if extra is None else terms.loss + extra
-        loss.sum().backward()
+        if loss.requires_grad or not drops_layers(backbone):  # a step without any trained layer trains nothing
+            loss.sum().backward()
         for name, value in {"loss": loss.detach(), **terms.named}.items():
             sums[name] = sums[name] + value if name in sums else value
     return sums

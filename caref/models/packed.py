@@ -35,9 +35,14 @@ if TYPE_CHECKING:
 _RANDOM_DEPTH = ("layerdrop", "encoder_layerdrop", "decoder_layerdrop")
 
 
+def drops_layers(backbone: Backbone) -> bool:
+    """Whether a step may leave out any of the model's layers, all of them at worst."""
+    return any(getattr(backbone.model.config, key, 0) for key in _RANDOM_DEPTH)
+
+
 def why_alone(backbone: Backbone, peft: "Peft") -> str | None:
     """Why the splits of a variant have to be trained one by one; None where they can be packed."""
-    if any(getattr(backbone.model.config, key, 0) for key in _RANDOM_DEPTH):
+    if drops_layers(backbone):
         return "the model drops whole layers at random, all rows of a batch at once"
     return build(peft).why_alone()
 

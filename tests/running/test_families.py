@@ -1,5 +1,6 @@
 """Splits side by side are what each is alone, whatever the family: where they would not be they run one by one."""
 
+import math
 import random
 
 import pytest
@@ -87,11 +88,24 @@ def test_a_packed_module_refuses_a_part_of_the_batch(composed):
             part.model(input_ids=torch.ones(3, 5, dtype=torch.long))
 
 
-def test_layers_dropped_at_random_and_a_broken_step_run_one_by_one(composed):
+def test_a_step_that_breaks_runs_one_by_one(composed):
     peft = composed("model=tiny_t5", "peft=aq").peft
     too_long = [Encoded((5,) * 600, (5, 1), 1) for _ in range(4)]
     reason = company.why_alone(loaded("opt"), peft, OBJECTIVE, too_long, 7004)
     assert reason is not None and "\n" not in reason
+
+
+@pytest.mark.parametrize("wanted", ("aq", "adalora"))
+def test_a_step_whose_trained_layers_are_all_dropped_trains_nothing_and_ends_nothing(wanted, composed):
+    backbone = loaded("mbart", encoder_layerdrop=0.6, decoder_layerdrop=0.6)
+    small = ("peft.init_r=6", "peft.target_r=2", "peft.interval=1") if wanted == "adalora" else ()
+    peft = composed("model=tiny_t5", f"peft={wanted}", *small).peft
+    settings = Train(epochs=6, lr=0.01, batch_size=2, warmup_steps=0)
+    with packed_part(backbone, peft, (7004,), total_steps=36) as part:
+        before = [parameter.detach().clone() for parameter in part.parameters]
+        (ended,) = training.fit(part, backbone, OBJECTIVE, [examples(1, 12)], settings, (7004,))
+        assert math.isfinite(ended["loss"])
+        assert not all(map(torch.equal, before, part.parameters))
 
 
 @pytest.mark.long
