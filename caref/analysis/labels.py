@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from caref.analysis.paper import DATASETS, variant
 
+_DATASETS = {**DATASETS, "cos_e_v1.11": "CoS-E v1.11", "fever": "FEVER", "imdb": "IMDb"}
 _SILENT = {"name", "method", "term"}
 
 
@@ -14,7 +15,7 @@ def answers_only(dataset: Mapping) -> bool:
 
 def dataset_label(name: str, answers: bool = False) -> str:
     """ "e-SNLI"; "e-SNLI answers", where nothing is explained."""
-    return DATASETS.get(name, name) + (" answers" if answers else "")
+    return _DATASETS.get(name, name) + (" answers" if answers else "")
 
 
 def peft_label(peft: Mapping) -> str:

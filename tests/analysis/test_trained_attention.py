@@ -92,12 +92,12 @@ def test_arg_is_the_mean_over_datasets_of_one_configuration(found):
     assert by_score.keys() == {"erasure.*.comprehensiveness", "erasure.*.sufficiency"}
     comp, suff = by_score["erasure.*.comprehensiveness"], by_score["erasure.*.sufficiency"]
     assert comp.average == pytest.approx((1 + 0.25) / 2) and suff.average == pytest.approx(0.2)
-    assert [one.dataset for one in comp.gains if one.relative is None] == ["fever answers"]
+    assert [one.dataset for one in comp.gains if one.relative is None] == ["FEVER answers"]
     told = markdown.document(report)
-    assert "+62.5 % | 2 of 3 |" in told and "fever answers 0.020 → 0.090 (3): +0.070, no ratio" in told
+    assert "+62.5 % | 2 of 3 |" in told and "FEVER answers 0.020 → 0.090 (3): +0.070, no ratio" in told
     assert "+20.0 % | 1 of 1 |" in told and "IvRA comp softmax λ=1" in told
     rows = list(csv.DictReader(io.StringIO(spreadsheets.files(report)["evidence_gains.csv"])))
-    assert [row["relative"] for row in rows if row["dataset"] == "fever answers"] == [""]
+    assert [row["relative"] for row in rows if row["dataset"] == "FEVER answers"] == [""]
     assert {row["average"] for row in rows if row["score"].endswith("comprehensiveness")} == {str(comp.average)}
 
 
@@ -141,11 +141,11 @@ def test_the_papers_numbers_stand_where_the_cell_is_what_they_are_of(found):
     rows = csv.DictReader(io.StringIO(spreadsheets.files(report)["evidence_paper.csv"]))
     stood = {(row["dataset"], row["reg"], row["score"]): float(row["paper_mean"]) for row in rows}
     assert stood == {
-        ("imdb answers", "–", COMP.format("attention")): 0.115,
+        ("IMDb answers", "–", COMP.format("attention")): 0.115,
         ("e-SNLI answers", "–", CONS.format("lime")): 0.273,
         ("e-SNLI answers", "IvRA comp sparsemax λ=1", COMP.format("ivra")): 0.360,
-        ("imdb answers", "IvRA sim softmax joint λ=1", sim): pytest.approx(92.8),
-        ("imdb answers", "SMaT sim softmax λ=1", CONS.format("ivra")): 0.340,
+        ("IMDb answers", "IvRA sim softmax joint λ=1", sim): pytest.approx(92.8),
+        ("IMDb answers", "SMaT sim softmax λ=1", CONS.format("ivra")): 0.340,
     }
     words = " ".join(unescape(re.sub(r"<[^>]+>", " ", page.document(report, root))).split())
     for told in (words, markdown.document(report).replace(" | ", " ")):
