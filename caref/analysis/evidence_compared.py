@@ -12,7 +12,7 @@ from pathlib import Path
 from caref.analysis.every_cell import Line
 from caref.analysis.significance import Difference
 from caref.analysis.summary import Summary, ranges, scores, summarise
-from caref.analysis.with_without import Change, Pair, changed, tested
+from caref.analysis.with_without import Change, Pair, changed, is_without, modules, tested
 from caref.results import evidence
 from caref.results.evidence import Found
 from caref.results.evidence_scores import Name, named
@@ -51,7 +51,10 @@ class Held:
 
 @dataclass(frozen=True)
 class Shift:
-    """How the regulariser moves the evidence of a pair of cells, over the splits that both have evidence of."""
+    """How the regulariser, or training a module to explain, moves the evidence of a pair of cells.
+
+    Over the splits that both have evidence of.
+    """
 
     pair: Pair
     without: Held
@@ -60,7 +63,12 @@ class Shift:
 
     @property
     def title(self) -> str:
-        return f"{self.pair.title}: {self.regularised.line.reg}"
+        against = f" against {self.without.line.reg}" if self.of_module else ""
+        return f"{self.pair.title}: {self.regularised.line.reg}{against}"
+
+    @property
+    def of_module(self) -> bool:
+        return not is_without(self.without.line)
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,8 @@ class Evidence:
 
 def gather(lines: Iterable[Line], pairs: Sequence[Pair], results_dir: Path) -> Evidence:
     """Read the evidence of all cells that may be averaged, and compare pairs; Holm's correction is over all tests."""
+    lines = list(lines)
+    pairs = [*pairs, *modules(lines)]
     notes: dict[str, list[str]] = {}
     by_mark: dict[str, list[Held]] = {}
     for line in lines:

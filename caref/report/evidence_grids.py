@@ -25,9 +25,10 @@ TOLD = (
     "Where all its tokens' log p were summed (sequence), what a flat distribution leaves to tokens of no choice counts "
     "against long choices: such evidence of a model trained with SCED tells of its flatness. "
     "Disagreement, summed, tells how far the two part.",
-    "With against without: paired over the splits of one seed, two-sided Wilcoxon signed-rank p (Pratt's rule), "
-    "corrected by Holm over all tests of this section; 95% BCa bootstrap interval of the mean difference. Scores "
-    f"without p are shown, not tested. Fewer than {LEAST_SPLITS} common splits are not tested.",
+    "With against without, and a module trained to explain against one that is not: paired over the splits of one "
+    "seed, two-sided Wilcoxon signed-rank p (Pratt's rule), corrected by Holm over all tests of this section; 95% BCa "
+    "bootstrap interval of the mean difference. Scores without p are shown, not tested. Fewer than "
+    f"{LEAST_SPLITS} common splits are not tested.",
     f"{CLAIMS}: each attribution is a part of its own, since the best of several, chosen by the score that is "
     "reported, is no finding. A claim is supported in a cell when each part of it holds (Holm's p over them below 5%).",
 )
@@ -35,8 +36,11 @@ _MEASURES = {"coupling": "answer coupling", "mention": "mention of inserted word
 
 
 def shift(found: Shift) -> Grid:
-    """One pair of cells: every score that is tested, that a temperature moves, or that the list does not know."""
-    rows = [(name, change) for name, change in found.changes.items() if name.tested or _beside(name)]
+    """One pair of cells: every score that is tested, that a temperature moves, or that the list does not know.
+
+    Of a module also those of random words: training it must not make the model brittle.
+    """
+    rows = [(name, change) for name, change in found.changes.items() if name.tested or _beside(name, found.of_module)]
     return Grid(
         found.title,
         f"{len(found.without.found.records.keys() & found.regularised.found.records.keys())} splits in common.",
@@ -47,8 +51,8 @@ def shift(found: Shift) -> Grid:
     )
 
 
-def _beside(name: Name) -> bool:
-    return not name.listed or (bool(name.score.moved) and name.attribution not in CONTROLS)
+def _beside(name: Name, controls: bool) -> bool:
+    return not name.listed or (bool(name.score.moved) and (controls or name.attribution not in CONTROLS))
 
 
 def _changed(name: Name, change: Change) -> list[str]:

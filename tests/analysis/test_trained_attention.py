@@ -6,10 +6,13 @@ import math
 import re
 from html import unescape
 
+import numpy as np
 import pytest
+from scipy.stats import wilcoxon
 
 from caref.analysis import beside_ivra, relative_gain
 from caref.config import schema
+from caref.models.methods.full import Full
 from caref.objectives.terms.ivra import Ivra
 from caref.objectives.terms.smat import Smat
 from caref.report import findings, markdown, spreadsheets
@@ -183,3 +186,27 @@ def test_the_papers_numbers_are_six_methods_by_three_measures_by_two_datasets():
         (0.357, "ivra", "sparsemax"),
     }
     assert math.isclose(sum(printed.values()), 5.364 + 5.317 + 1.255 + 1.516 + 2.020 + 1.740)
+
+
+def test_a_trained_module_is_tested_against_the_untrained_one_with_random_words_beside(found):
+    """Over the splits that both have, by the same paired test as all else; the record's scores say nothing of it."""
+    draw = np.random.default_rng(0)
+    flips = "erasure.{}.flips_over_random"
+    before = [{flips.format("ivra"): 20 + draw.normal(), COMP.format("random"): 0.1} for _ in range(14)]
+    after = [{**one, flips.format("ivra"): one[flips.format("ivra")] + 3 + draw.normal()} for one in before]
+    of = {"peft": Full()}
+    report, root = found(
+        ("esnli", {"reg": Ivra(name="ivra", criteria=["comp"], lambda_criteria=0.0), **of}, before),
+        ("esnli", {"reg": Ivra(name="ivra", criteria=["comp"], lambda_criteria=1.0), **of}, after[:12]),
+        ("esnli", {"reg": Ivra(name="ivra", criteria=["suff"], lambda_criteria=1.0), **of}, after),
+    )
+    (shift,) = report.evidence.shifts
+    change = {name.raw: change for name, change in shift.changes.items()}[flips.format("ivra")]
+    sides = [[one[flips.format("ivra")] for one in side[:12]] for side in (after, before)]
+    assert change.difference.p_holm == pytest.approx(wilcoxon(*sides).pvalue)
+    assert change.difference.n == change.better == 12
+    assert not report.pairs
+    told = markdown.document(report)
+    assert "IvRA comp softmax λ=1 against IvRA comp softmax λ=0" in told
+    assert re.search(r"\| COMP† ↑ \| random \| 0.100 \| 0.100 \| \+0.000 \(12\) \|", told)
+    assert "λ=1 against" in page.document(report, root)
