@@ -3,15 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from caref.analysis.labels import (
-    answers_only,
-    dataset_label,
-    distinguishing,
-    peft_label,
-    reg_label,
-    regs_apart,
-    settings,
-)
+from caref.analysis.labels import answers_only, apart, dataset_label, peft_label, reg_label
 from caref.analysis.paper import DATASETS
 from caref.analysis.summary import (
     Summary,
@@ -61,9 +53,8 @@ def lines(cells: Iterable[Cell]) -> list[Line]:
 
 
 def _of_model(cells: list[Cell]) -> list[Line]:
-    apart = distinguishing([_beside_labels(cell) for cell in cells])
-    regs = regs_apart(cell.config["reg"] for cell in cells)
-    found = [_line(cell, ", ".join(own + of_reg)) for cell, own, of_reg in zip(cells, apart, regs, strict=True)]
+    differing = apart(cell.config for cell in cells)
+    found = [_line(cell, ", ".join(one)) for cell, one in zip(cells, differing, strict=True)]
     order = list(DATASETS)
     return sorted(
         found,
@@ -76,12 +67,6 @@ def _of_model(cells: list[Cell]) -> list[Line]:
             line.cell.signature,
         ),
     )
-
-
-def _beside_labels(cell: Cell) -> dict[str, object]:
-    parts = ("model", "train", "evaluation", "bertscore", "dataset", "content")
-    flat = settings({part: cell.config[part] for part in parts if part in cell.config})
-    return {key: value for key, value in flat.items() if key not in ("train.save", "dataset.target")}
 
 
 def _line(cell: Cell, differing: str) -> Line:

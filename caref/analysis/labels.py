@@ -1,10 +1,12 @@
 """What tables and figures call a configuration: said of what it does, never of the name it was given."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from caref.analysis.paper import DATASETS, variant
 
 _DATASETS = {**DATASETS, "cos_e_v1.11": "CoS-E v1.11", "fever": "FEVER", "imdb": "IMDb"}
+_BESIDE = ("model", "train", "evaluation", "bertscore", "dataset", "content")
+_SAID = ("train.save", "dataset.target")  # the one changes no number, the other is in the dataset's label
 _SILENT = {"name", "method", "term"}
 
 
@@ -80,9 +82,21 @@ def _reg_label(reg: Mapping) -> str:
             return f"{term.replace('_', ' ')} {weights}".strip()
 
 
-def regs_apart(regs: Iterable[Mapping]) -> list[list[str]]:
+def apart(descriptions: Iterable[Mapping]) -> list[list[str]]:
+    """For each of a model's cells "key=value" of what tells it from the others beyond its labels.
+
+    Args:
+        descriptions: what config.yaml of each holds, of whatever version.
+    """
+    descriptions = list(descriptions)
+    shown = [settings({part: one[part] for part in _BESIDE if part in one}) for one in descriptions]
+    shown = [{key: value for key, value in flat.items() if key not in _SAID} for flat in shown]
+    regs = _regs_apart([one["reg"] for one in descriptions])
+    return [own + of_reg for own, of_reg in zip(distinguishing(shown), regs, strict=True)]
+
+
+def _regs_apart(regs: Sequence[Mapping]) -> list[list[str]]:
     """For each of several regularisers, "key=value" of what else tells it from those of the same label."""
-    regs = list(regs)
     labels = [reg_label(reg) for reg in regs]
     found: list[list[str]] = [[] for _ in regs]
     for label in set(labels):

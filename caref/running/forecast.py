@@ -9,15 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from statistics import fmean
 
-from caref.analysis.labels import (
-    answers_only,
-    dataset_label,
-    distinguishing,
-    peft_label,
-    reg_label,
-    regs_apart,
-    settings,
-)
+from caref.analysis.labels import answers_only, apart, dataset_label, peft_label, reg_label
 from caref.results import evidence, store
 from caref.results.records import numbered
 from caref.running import cards, finished
@@ -165,16 +157,13 @@ def _key(plan: Plan, without: Sequence[str]) -> str:
 
 def _names(plans: Sequence[Plan]) -> list[str]:
     """What each cell is, with whatever else tells it from the model's others."""
-    beside = ("model", "dataset", "bertscore", "train", "evaluation", "content")
     models = defaultdict(list)
     for position, plan in enumerate(plans):
         models[plan.description["model"]["name"]].append(position)
     names = {}
     for model, positions in models.items():
         described = [plans[position].description for position in positions]
-        apart = distinguishing([settings({part: values.get(part, {}) for part in beside}) for values in described])
-        regs = regs_apart(values["reg"] for values in described)
-        for position, values, differing, of_reg in zip(positions, described, apart, regs, strict=True):
+        for position, values, differing in zip(positions, described, apart(described), strict=True):
             reg = reg_label(values["reg"]).replace("–", "no regulariser")
             what = (
                 model,
@@ -182,5 +171,5 @@ def _names(plans: Sequence[Plan]) -> list[str]:
                 peft_label(values["peft"]),
                 reg,
             )
-            names[position] = ", ".join([*what, *differing, *of_reg])
+            names[position] = ", ".join([*what, *differing])
     return [names[position] for position in range(len(plans))]
