@@ -75,7 +75,7 @@ def _of(name: Name, config: Mapping) -> float | None:
     if method == "ivra":
         method, norm = reg["term"], reg.get("norm", "") if reg["term"] == "ivra" else ""
         criteria = ["sim" if method == "smat" else measure]
-        if reg.get("criteria") != criteria or not reg.get("lambda_criteria"):
+        if reg.get("criteria") != criteria:
             return None
     elif reg["term"] != "cross_entropy":
         return None

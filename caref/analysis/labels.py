@@ -74,7 +74,9 @@ def _reg_label(reg: Mapping) -> str:
         case "ivra" | "smat" as term:
             own = {"ivra": "IvRA", "smat": "SMaT"}[term]
             joint = "" if reg["scope"] == "module" else " joint"
-            told = f"{own} {'+'.join(reg['criteria'])} {reg['norm']}{joint} λ={reg['lambda_criteria']:g}"
+            for_what = "+".join(reg["criteria"]) or "untrained"
+            weight = f" λ={reg['lambda_criteria']:g}" if reg["criteria"] else ""
+            told = f"{own} {for_what} {reg['norm']}{joint}{weight}"
             sced = {**reg, "term": "sced"}
             return f"{told}, {_reg_label(sced)}" if reg["lambda_sced"] or reg["lambda_kl"] else told
         case term:

@@ -117,23 +117,23 @@ def is_without(line: Line) -> bool:
 
 
 def modules(lines: Iterable[Line]) -> list[Pair]:
-    """Every module that is trained to explain beside the one that its criteria did not move (reg.lambda_criteria=0).
+    """Every module that is trained to explain beside the same one as it starts (reg.criteria=[]).
 
     No score of the record is compared: with scope module the model is the same.
     """
     by_rest: dict[str, list[Line]] = {}
     for line in lines:
         reg = line.cell.config["reg"]
-        if "lambda_criteria" in reg and not line.refused:
-            own = {key: value for key, value in reg.items() if key not in ("name", "lambda_criteria")}
+        if "criteria" in reg and not line.refused:
+            own = {key: value for key, value in reg.items() if key not in ("name", "criteria", "lambda_criteria")}
             by_rest.setdefault(json.dumps([rest(line), own], sort_keys=True, default=str), []).append(line)
     return [
         Pair(untrained, line, {})
         for group in by_rest.values()
         for untrained in group
-        if not untrained.cell.config["reg"]["lambda_criteria"]
+        if not untrained.cell.config["reg"]["criteria"]
         for line in group
-        if line.cell.config["reg"]["lambda_criteria"]
+        if line.cell.config["reg"]["criteria"]
     ]
 
 

@@ -22,6 +22,7 @@ _ONE_OF = {
     "alignment": ("vocabulary", "positions"),
 }
 _CRITERIA = ("sim", "comp", "suff", "cons")
+_UNCHOSEN = {"sim", "cons"}  # those that no top words are chosen for
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Explained(Sced):
 
     lambda_sced: float = 0.0
     lambda_kl: float = 0.0
-    criteria: list[str] = field(default_factory=lambda: ["comp"])  # some of sim, comp, suff, cons
+    criteria: list[str] = field(default_factory=lambda: ["comp"])  # of sim, comp, suff, cons; []: r stays as it starts
     lambda_criteria: float = 1.0  # weight of each criterion
     scope: str = "module"  # module: criteria train the module alone, the model is what it is without; joint: both
     site: str | None = None  # cross, encoder, both; self of a decoder-only model; encoder, self of a classifier
@@ -54,15 +55,15 @@ class Explained(Sced):
 
     def __post_init__(self):
         super().__post_init__()
-        at_least(0, lambda_criteria=self.lambda_criteria, comp_margin=self.comp_margin, suff_margin=self.suff_margin)
-        at_least(0, lambda_student=self.lambda_student)
-        above(0, module_lr=self.module_lr, slope=self.slope, student_lr=self.student_lr)
+        at_least(0, comp_margin=self.comp_margin, suff_margin=self.suff_margin, lambda_student=self.lambda_student)
+        above(0, lambda_criteria=self.lambda_criteria, module_lr=self.module_lr)
+        above(0, slope=self.slope, student_lr=self.student_lr)
         for name, choices in _ONE_OF.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)}: must be one of {', '.join(map(str, choices))}")
-        if not self.criteria or not set(self.criteria) <= set(_CRITERIA):
+        if not set(self.criteria) <= set(_CRITERIA):
             raise ValueError(f"criteria={list(self.criteria)}: must be some of {', '.join(_CRITERIA)}")
-        if self.scope == "module" and self.choosing == "hard" and not {"cons", "sim"} & set(self.criteria):
+        if self.scope == "module" and self.choosing == "hard" and self.criteria and not _UNCHOSEN & set(self.criteria):
             raise ValueError("choosing=hard: passes the module no gradient, so scope=module would train nothing; "
                              "use straight_through or scope=joint")  # fmt: skip
 

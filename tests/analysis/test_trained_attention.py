@@ -133,7 +133,7 @@ def test_the_papers_numbers_stand_where_the_cell_is_what_they_are_of(found):
             [{COMP.format("ivra"): 0.1, sim: 90.0, COMP.format("attention"): 0.1}],
         ),
         ("esnli", {"model": ELECTRA, "reg": Ivra(criteria=["comp", "sim"])}, [{COMP.format("ivra"): 0.1}]),
-        ("esnli", {"model": ELECTRA, "reg": Ivra(lambda_criteria=0.0)}, [{COMP.format("ivra"): 0.1}]),
+        ("esnli", {"model": ELECTRA, "reg": Ivra(criteria=[])}, [{COMP.format("ivra"): 0.1}]),
         ("imdb", {"model": ELECTRA, "reg": Ivra(criteria=["sim"], scope="joint")}, [{sim: 91.234}]),
         ("imdb", {"model": ELECTRA, "reg": Smat(criteria=["sim"])}, [{CONS.format("ivra"): 0.5}]),
         # other datasets, models and targets
@@ -196,9 +196,9 @@ def test_a_trained_module_is_tested_against_the_untrained_one_with_random_words_
     after = [{**one, flips.format("ivra"): one[flips.format("ivra")] + 3 + draw.normal()} for one in before]
     of = {"peft": Full()}
     report, root = found(
-        ("esnli", {"reg": Ivra(name="ivra", criteria=["comp"], lambda_criteria=0.0), **of}, before),
-        ("esnli", {"reg": Ivra(name="ivra", criteria=["comp"], lambda_criteria=1.0), **of}, after[:12]),
-        ("esnli", {"reg": Ivra(name="ivra", criteria=["suff"], lambda_criteria=1.0), **of}, after),
+        ("esnli", {"reg": Ivra(name="ivra", criteria=[]), **of}, before),
+        ("esnli", {"reg": Ivra(name="ivra", criteria=["comp"]), **of}, after[:12]),
+        ("esnli", {"reg": Ivra(name="ivra", criteria=["suff"], slope=0.1), **of}, after),
     )
     (shift,) = report.evidence.shifts
     change = {name.raw: change for name, change in shift.changes.items()}[flips.format("ivra")]
@@ -207,6 +207,6 @@ def test_a_trained_module_is_tested_against_the_untrained_one_with_random_words_
     assert change.difference.n == change.better == 12
     assert not report.pairs
     told = markdown.document(report)
-    assert "IvRA comp softmax λ=1 against IvRA comp softmax λ=0" in told
+    assert "IvRA comp softmax λ=1 against IvRA untrained softmax" in told
     assert re.search(r"\| COMP† ↑ \| random \| 0.100 \| 0.100 \| \+0.000 \(12\) \|", told)
     assert "λ=1 against" in page.document(report, root)

@@ -56,13 +56,13 @@ def test_what_else_differs_is_shown(make_cell):
 
 
 def test_trained_attention_is_told_apart_by_its_weight_and_by_whatever_else_differs(make_cell):
-    regs = [Ivra(), Ivra(lambda_criteria=0.0), Ivra(scope="joint"), Ivra(site="self")]
+    regs = [Ivra(), Ivra(criteria=[]), Ivra(scope="joint"), Ivra(site="self")]
     found = every_cell.lines(make_cell("AQ", "esnli", [80.0], reg=reg) for reg in regs)
     assert [(line.reg, line.settings) for line in found] == [
         ("IvRA comp softmax joint λ=1", ""),
-        ("IvRA comp softmax λ=0", ""),
         ("IvRA comp softmax λ=1", "reg.site=None"),
         ("IvRA comp softmax λ=1", "reg.site=self"),
+        ("IvRA untrained softmax", ""),
     ]
 
 

@@ -1,5 +1,6 @@
 """Attention trained to explain, as a job: beside the model it leaves the model alone; saved, counted, packed, read."""
 
+import math
 import shutil
 
 import pytest
@@ -65,6 +66,19 @@ def test_its_weights_move_are_counted_kept_and_reset_between_splits(run):
     assert not torch.equal(weights["cross_keys"], explaining(planned, 0)["cross_keys"])
     assert records[0]["counts"]["trainable"] == 4096 + 138 + 1
     assert {"ce", "comp", "suff", "cons"} <= records[0]["training"].keys()
+
+
+def test_without_a_criterion_it_stays_as_it_starts_and_the_model_learns_what_it_learns_alone(run):
+    """The untrained module, whatever else is decayed: what trained ones are held against."""
+    same = ("splits=0", "train.weight_decay=0.5")
+    (_, plain), (records, untrained) = run("reg=none", *same), run("reg=ivra", "reg.criteria=[]", *same, *READ)
+    start = explaining(untrained)
+    assert start.pop("log_temperature") == pytest.approx(math.log(0.02))
+    assert all((weight == 1).all() for weight in start.values())
+    assert all(torch.equal(weight, trained(untrained)[name]) for name, weight in trained(plain).items())
+    assert store.read_predictions(plain.cell, 0) == store.read_predictions(untrained.cell, 0)
+    assert not {"sim", "comp", "suff", "cons"} & records[0]["training"].keys()
+    assert all(sum(row["scores"]["ivra"]) == pytest.approx(1, abs=1e-3) for row in rows(untrained, 0))
 
 
 @pytest.mark.parametrize(("model", "reg"), [("tiny_llama", "ivra"), ("tiny_t5", "smat")])
@@ -149,7 +163,7 @@ def test_modules_that_cannot_explain_here_are_refused_before_any_split(run, tmp_
     ("overrides", "told"),
     [
         (("reg.criteria=[comp,sims]",), r"reg.criteria=\['comp', 'sims'\]: must be some of sim, comp, suff, cons"),
-        (("reg.criteria=[]",), "must be some of sim, comp, suff, cons"),
+        (("reg.lambda_criteria=0",), "reg.lambda_criteria=0.0: must be above 0"),
         (("reg.criteria=[sim]", "reg.reading=joint"), "reg.reading=joint: has no scores that a student could learn"),
         (("reg.student_lr=0",), "reg.student_lr=0.0: must be above 0"),
         (("reg.choosing=hard",), "reg.choosing=hard: passes the module no gradient"),

@@ -95,7 +95,7 @@ def test_each_research_question_names_its_rows_of_table_1_and_what_they_share_on
 def test_ivra_s_question_is_asked_of_its_model_with_mean_attention_beside_every_module(jobs_of):
     jobs = jobs_of("+experiments=ivra")
     asked = [(job.dataset.name, job.reg.term, job.reg.get("norm"), *job.reg.get("criteria", ())) for job in jobs]
-    criteria = [("sim",), ("comp",), ("suff",), ("cons",), ("sim", "comp", "suff", "cons")]
+    criteria = [(), ("sim",), ("comp",), ("suff",), ("cons",), ("sim", "comp", "suff", "cons")]
     trained = [(*one, *own) for one in product(("smat", "ivra"), ("softmax", "sparsemax")) for own in criteria]
     regs = [("cross_entropy", None), *trained]
     assert sorted(asked, key=str) == sorted(
