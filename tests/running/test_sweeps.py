@@ -110,6 +110,17 @@ def test_ivra_s_question_is_asked_of_its_model_with_mean_attention_beside_every_
         assert job.reg.get("scope", "module") == "module" and job.peft.method == "full"
 
 
+def test_in_small_each_criterion_s_module_stands_beside_the_untrained_one(jobs_of):
+    jobs = jobs_of("+experiments=ivra_small")
+    criteria = ((), ("comp",), ("suff",), ("cons",), ("sim",))
+    assert {(job.dataset.name, tuple(job.reg.criteria)) for job in jobs} == set(product(("esnli", "imdb"), criteria))
+    assert len(jobs) == 10
+    for job in jobs:
+        validate(job)
+        assert job.model.kind == "classifier" and job.reg.scope == "module" and job.splits == "0:5"
+        assert {"ivra", "random"} == set(job.evidence.attributions)
+
+
 def test_fayyaz_s_setting_is_answers_alone_by_epoch(jobs_of):
     """FAITHFULNESS 3.1: 5,000 train, 300 test, LoRA r 32, alpha 16, dropout 0.05, batch 64, 10 epochs, warm-up 10."""
     jobs = jobs_of("+experiments=fayyaz")
