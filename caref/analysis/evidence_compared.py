@@ -92,8 +92,7 @@ class Question:
             return f"question {self.mark}, which its folder does not tell"
         examples = f"{self.asked['examples']} examples a split" if self.asked.get("examples") else "all examples"
         removal = {"delete": "deleted", "mask": "masked"}.get(str(self.asked.get("removal")), "removed")
-        edition = self.asked.get("edition")
-        other = "" if edition == evidence.EDITION else f", of edition {edition}, not today's {evidence.EDITION}"
+        other = f", not as computed today: {before}" if (before := evidence.outdated(self.asked)) else ""
         choices = "" if self.asked.get("choices") == "tree" else ", choices by all their tokens"
         module = f", modules of cell {lent}" if (lent := self.asked.get("module")) else ""
         return f"{examples}, removed words {removal}{choices}{module}; question {self.mark}{other}"
@@ -132,7 +131,7 @@ def gather(lines: Iterable[Line], pairs: Sequence[Pair], results_dir: Path) -> E
             if records and not line.refused:
                 by_mark.setdefault(found.mark, []).append(Held(line, replace(found, records=records)))
     questions = [_question(mark, held, pairs) for mark, held in by_mark.items()]
-    questions.sort(key=lambda one: (one.asked.get("edition") != evidence.EDITION, -len(one.held), one.mark))
+    questions.sort(key=lambda one: (bool(evidence.outdated(one.asked)), -len(one.held), one.mark))
     return Evidence(_corrected(questions), {signature: told for signature, told in notes.items() if told})
 
 

@@ -17,6 +17,13 @@ from caref.results.evidence_scores import CONTROLS, Name
 
 ANY = "*"  # stands for each attribution that ranks words and is no control
 _OF_A_RANKING = {"erasure.*.tau", "alignment.*.auc"}  # what an attribution that names a set of words does not have
+NAMED_BY_THE_MODEL = {
+    "prompting": "asked for as many as it likes",
+    "prompting_top": "asked for so many",
+    "prompting_untrained": "asked before its training for as many as it likes",
+    "prompting_top_untrained": "asked before its training for so many",
+    "explanation_words": "not asked: those that its explanation repeats",
+}
 _LEAST_EPOCHS = 3  # of which a correlation is told
 
 
@@ -55,13 +62,7 @@ CLAIMS = (
             "erasure.*.flips_over_random",
             f"erasure.{words}.flips_over_random",
         )
-        for words, how in (
-            ("prompting", "asked for as many as it likes"),
-            ("prompting_top", "asked for so many"),
-            ("prompting_untrained", "asked before its training for as many as it likes"),
-            ("prompting_top_untrained", "asked before its training for so many"),
-            ("explanation_words", "not asked: those that its explanation repeats"),
-        )
+        for words, how in NAMED_BY_THE_MODEL.items()
     ),
     Claim(
         _FAYYAZ,
@@ -85,13 +86,14 @@ CLAIMS = (
     *(
         Claim(
             _FAYYAZ,
-            f"The words that a model itself names agree with people the less, the more accurate the model ({how})",
+            f"The words that a model itself names agree with people the less, the more accurate the model "
+            f"({NAMED_BY_THE_MODEL[words]})",
             f"alignment.{words}.f1",
             "calibration.choice_accuracy",
             over_epochs=True,
             below=True,
         )
-        for words, how in (("prompting", "asked for as many as it likes"), ("prompting_top", "asked for so many"))
+        for words in ("prompting", "prompting_top")
     ),
     Claim(
         _FAYYAZ,
@@ -180,12 +182,29 @@ def _asked(claim: Claim, held: Held) -> Iterable[_Asked]:
             found = {split: _mean_where_low(one, left.raw) for split, one in records.items()}
             own = {split: mean for split, mean in found.items() if mean is not None}
         else:
-            own = scores(records, left.raw)
+            own = _of_all(records, left)
         if claim.over_epochs or right is None:
             other = dict.fromkeys(own, 0.0 if claim.over_epochs else float(claim.right))
         else:
-            other = scores(records, right.raw)
+            other = _of_all(records, right)
         yield attribution, left, right, own, other
+
+
+def _of_all(records: Mapping[int, Mapping], name: Name) -> dict[int, float]:
+    """A score by split; of words that a model itself names, how much they move its answer in all examples.
+
+    Where a model names no word it moves no answer, and counts so: attributions, which always name some, are asked
+    about the same examples.
+    """
+    if name.key != "erasure.*.flips_over_random" or name.attribution not in NAMED_BY_THE_MODEL:
+        return scores(records, name.raw)
+    found = {}
+    for split, record in records.items():
+        if named := record["scores"].get(f"erasure.{name.attribution}.n"):
+            found[split] = record["scores"][name.raw] * named / record["examples"]
+        elif named is not None:
+            found[split] = 0.0
+    return found
 
 
 def _mean_where_low(record: Mapping, name: str) -> float | None:

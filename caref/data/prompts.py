@@ -7,7 +7,7 @@ within its reach, so the source cannot leak them.
 """
 
 import string
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from caref.data.examples import Example
@@ -60,6 +60,17 @@ def rationale(dataset: str, example: Example) -> tuple[tuple[int, int], ...]:
 def normalised(answer: str) -> str:
     """An answer as accuracy compares it: case-folded and trimmed."""
     return answer.strip().casefold()
+
+
+def offered_once(choices: Iterable[str]) -> dict[str, str]:
+    """The different ones of an example's choices, as accuracy compares them, each with how it is first written.
+
+    ECQA and CoS-E have questions that offer one answer twice: asked about both, a model would halve its probability.
+    """
+    found: dict[str, str] = {}
+    for choice in choices:
+        found.setdefault(normalised(choice), choice)
+    return found
 
 
 def _source(dataset: str, example: Example) -> tuple[str, dict[str, tuple[int, int]]]:

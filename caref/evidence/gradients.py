@@ -10,7 +10,7 @@ from caref.data.batches import IGNORED, Encoded, collate
 from caref.evidence.choices import side_by_side
 from caref.evidence.reading import Question, Reading, summed_by_word
 from caref.models import heads
-from caref.models.continuations import summed_log_p
+from caref.models.continuations import log_p_by_token, summed_log_p
 
 
 def by_word(
@@ -87,6 +87,11 @@ class Batch:
     def log_p(self, embeddings: Tensor) -> Tensor:
         """(B,): log p of each choice, were these the embeddings of what is read."""
         return summed_log_p(self.read(embeddings).logits, self.labels)
+
+    def log_p_by_token(self, embeddings: Tensor) -> list[list[float]]:
+        """The same, of each token of each choice."""
+        found = log_p_by_token(self.read(embeddings).logits, self.labels)
+        return [row[written].tolist() for row, written in zip(found, self.labels != IGNORED, strict=True)]
 
     def gradients(self, embeddings: Tensor) -> Tensor:
         """(B, T, D): of `log_p` by the embeddings; no gradient goes to any weight."""

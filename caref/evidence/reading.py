@@ -12,7 +12,7 @@ import numpy as np
 
 from caref.data.batches import Encoded, for_backbone, mask_token
 from caref.data.examples import Example
-from caref.data.prompts import text
+from caref.data.prompts import normalised, offered_once, text
 from caref.evidence.choices import DEFINITIONS, Asked, by_token, log_probabilities
 from caref.evidence.words import Word, without, words_of
 from caref.models.asking import Beside
@@ -57,10 +57,12 @@ def question(
     seed: int = 0,
     answers_only: bool = False,
 ) -> Question:
-    """An example as a question to a backbone."""
+    """An example as a question to a backbone; what it offers twice is one choice."""
     encoded = for_backbone(example, text(dataset, example), backbone)
-    told = _told(example, encoded, backbone.tokenizer, answers_only)
     words = words_of(dataset, example, encoded.prompt, backbone.tokenizer)
+    if not backbone.classifier:  # whose choices are its classes
+        example = _offering_once(example)
+    told = _told(example, encoded, backbone.tokenizer, answers_only)
     return Question(example, Asked(encoded.prompt, told), words, answer, explanation, seed)
 
 
@@ -73,7 +75,13 @@ def askable(dataset: str, example: Example, encoded: Encoded, tokenizer, answers
 def _told(example: Example, encoded: Encoded, tokenizer, answers_only: bool) -> tuple[tuple[int, ...], ...]:
     if encoded.classes:
         return tuple((place,) for place in range(len(encoded.classes)))
-    return tuple(told_by(choice, tokenizer, answers_only) for choice in example.choices)
+    return tuple(told_by(choice, tokenizer, answers_only) for choice in offered_once(example.choices).values())
+
+
+def _offering_once(example: Example) -> Example:
+    choices = offered_once(example.choices)
+    label = list(choices).index(normalised(example.answer))
+    return replace(example, choices=tuple(choices.values()), label=label)
 
 
 @dataclass

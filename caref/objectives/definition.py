@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Term:
     """One term of an objective, before its mean.
 
-    values: (B, T), one a target position, or (B,), one an example; (K,), one a split.
+    values: (B, T), one a target position, or (B,), one an example.
     weight: its factor in the loss; 0 for what is only logged.
     supervised: whether it is the part that teaches the label. Training on the answer alone counts these terms
         on the answer's positions only, and every other term on all target positions.

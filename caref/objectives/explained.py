@@ -18,7 +18,7 @@ _ONE_OF = {
     "choosing": ("straight_through", "hard"),
     "erased": ("mask", "zero"),
     "sufficiency": ("margin", "mae", "kl"),
-    "consistency": ("pairs", "cluster"),
+    "consistency": ("states", "cluster"),
     "alignment": ("vocabulary", "positions"),
 }
 _CRITERIA = ("sim", "comp", "suff", "cons")
@@ -48,7 +48,7 @@ class Explained(Sced):
     comp_margin: float = 1.0
     suff_margin: float = 0.1
     sufficiency: str = "margin"  # or mae, kl
-    consistency: str = "pairs"  # states alike, explained alike; cluster: predictions alike, explained alike
+    consistency: str = "states"  # states alike, explained alike; cluster: predictions alike, explained alike
     alignment: str = "vocabulary"  # consistency compares scores by word; positions: by place, as printed
     student_lr: float = 5e-3  # of simulatability's student, which learns by plain SGD; SMaT's
     lambda_student: float = 5.0  # weight of the distance of explanations in the student's loss; SMaT's
@@ -84,10 +84,10 @@ class Explained(Sced):
         return {name: Term(values, self.lambda_criteria) for name, values in criteria.items()}
 
     def _criteria(self, asked: Asking) -> Mapping[str, "Tensor"]:
-        """By name, (B,) or (K,) each."""
+        """By name, (B,) each."""
         from caref.objectives import faithfulness
 
-        answered = asked.read(states="cons" in self.criteria and self.consistency == "pairs")
+        answered = asked.read(states="cons" in self.criteria and self.consistency == "states")
         choice = answered.log_p.detach().argmax(-1)
         tokens = asked.explained(answered, choice)
         found = {}

@@ -95,7 +95,7 @@ def _towards(p: Tensor, middle: Tensor) -> Tensor:
 
 
 def consistency(r: Tensor, states: Tensor, groups: int = 1, eps: float = 1e-3) -> Tensor:
-    """(groups,): mean over the pairs of a group of JS(r_i, r_j) / (|H_i - H_j| + eps); 0 of a group of one.
+    """(B,): of each example its group's mean over pairs of JS(r_i, r_j) / (|H_i - H_j| + eps); 0 of a group of one.
 
     Examples that the model represents alike are to be explained alike.
 
@@ -106,9 +106,10 @@ def consistency(r: Tensor, states: Tensor, groups: int = 1, eps: float = 1e-3) -
     r, states = (values.unflatten(0, (groups, -1)) for values in (r, states))
     first, second = torch.triu_indices(r.shape[1], r.shape[1], offset=1, device=r.device)
     if not len(first):
-        return r.sum((1, 2)) * 0
+        return r.sum(2).flatten() * 0
     apart = (states[:, first] - states[:, second]).square().sum(-1).clamp_min(1e-24).sqrt()
-    return (jensen_shannon(r[:, first], r[:, second]) / (apart + eps)).mean(-1)
+    mean = (jensen_shannon(r[:, first], r[:, second]) / (apart + eps)).mean(-1, keepdim=True)
+    return mean.expand(-1, r.shape[1]).flatten()
 
 
 def clustering(r: Tensor, choice: Tensor, groups: int = 1) -> Tensor:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from caref.analysis.offered import offered
 from caref.errors import UserError
 from caref.evidence.attribution import SETS
 from caref.evidence.attribution.explanation_words import content_words
@@ -86,7 +87,8 @@ def of_row(row: Mapping, prediction: Mapping) -> dict[str, float]:
         prediction: of the same example.
     """
     weights = [math.exp(value - max(row["log_p"])) for value in row["log_p"]]
-    found = {"confidence": weights[prediction["choices"].index(prediction["gold"])] / math.fsum(weights)}
+    _, right = offered(row, prediction)
+    found = {"confidence": weights[right] / math.fsum(weights)}
     if row.get("coupling") is not None:
         found["coupling"] = row["coupling"]
     held = content_words(prediction["explanation"])

@@ -24,6 +24,8 @@ from caref.results.writing import write_atomically
 
 # Of what measures and attributions compute: evidence of one edition is not evidence of another.
 EDITION = 2
+# Measures and attributions that have changed by themselves since, and how often: evidence without them stays as it is.
+REVISED = {"robustness": 1}  # by reading.choices; by sequence whatever was asked before
 
 
 @dataclass
@@ -40,10 +42,25 @@ class Found:
 def described(evidence: Mapping) -> dict:
     """What is asked, without what it is called: the same question has the same mark."""
     asked = {key: value for key, value in evidence.items() if key != "name"}
+    if revised := _revised(asked):
+        asked["revised"] = revised
     for later in ("epochs", "module"):  # which were no keys once
         if not asked.get(later):
             asked.pop(later, None)
     return {"edition": EDITION} | asked
+
+
+def _revised(asked: Mapping) -> dict[str, int]:
+    named = (*asked.get("measures", ()), *asked.get("attributions", ()))
+    return {name: REVISED[name] for name in named if name in REVISED}
+
+
+def outdated(asked: Mapping) -> str:
+    """What of a question is not as it is computed today: "edition 1", "robustness"; empty where nothing is."""
+    if asked.get("edition") != EDITION:
+        return f"edition {asked.get('edition')}"
+    before = asked.get("revised", {})
+    return ", ".join(name for name, now in _revised(asked).items() if before.get(name) != now)
 
 
 def mark(evidence: Mapping) -> str:

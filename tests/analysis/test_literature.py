@@ -31,7 +31,12 @@ def question(make_cell, written):
         for split in range(n):
             own = {name: float(values[split]) for name, values in scores.items()}
             own |= {f"erasure.{name}.tau": 0.5 for name in RANKING}  # which sets of words do not have
-            record = {"split": split, "scores": own} | ({"by_epoch": by_epoch[split]} if by_epoch else {})
+            if OVER_RANDOM.format("explanation_words") in own:
+                own = {"erasure.explanation_words.n": 12.0} | own
+            own = {name: value for name, value in own.items() if not np.isnan(value)}
+            record = {"split": split, "examples": 12, "scores": own} | (
+                {"by_epoch": by_epoch[split]} if by_epoch else {}
+            )
             evidence.write_split(root / cell.signature, ASKED, record, [])
         (found,) = evidence_compared.gather(lines([cell]), [], root).questions
         return found
@@ -72,6 +77,18 @@ def test_attributions_are_held_against_people_and_against_the_explanations_words
     assert (part.left.attribution, part.right.attribution) == ("human", "saliency")
     assert part.difference.mean == pytest.approx(np.mean(scores[part.left.raw] - scores[part.right.raw]))
     assert part.left_mean == pytest.approx(scores[part.left.raw].mean())
+
+
+def test_where_a_model_names_no_word_it_moves_no_answer_as_words_that_others_name_would(question):
+    """The same words in half of the examples are half as faithful; in none, not at all."""
+    random = np.random.default_rng(4)
+    moved, named = random.normal(30, 2, 15), np.array([6.0] * 14 + [0.0])
+    scores = {OVER_RANDOM.format("saliency"): moved / 2, "erasure.explanation_words.n": named}
+    scores[OVER_RANDOM.format("explanation_words")] = np.where(named > 0, moved, np.nan)
+    (part,) = of_claim(question(scores), "After fine-tuning").parts
+    assert part.outcome == "undecided" and part.difference.n == 15
+    assert part.right_mean == pytest.approx((moved[:14] / 2).sum() / 15)
+    assert part.difference.mean == pytest.approx(moved[14] / 2 / 15)
 
 
 def test_what_a_cell_has_no_scores_of_is_not_asked_and_few_splits_are_not_tested(question):

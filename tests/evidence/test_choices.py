@@ -1,14 +1,16 @@
 """The probability of every choice: what reading one choice at a time gives, whatever the batch, company or pack."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from caref.data.batches import encode
+from caref.data.batches import encode, for_backbone
 from caref.data.prompts import text
 from caref.evidence.choices import DEFINITIONS, Asked, by_token, log_probabilities, side_by_side
-from caref.evidence.measures import calibration
-from caref.evidence.reading import Reading, question
+from caref.evidence.measures import calibration, coupling
+from caref.evidence.reading import Reading, askable, question
 from caref.models.continuations import told_by
 from caref.models.packed import packed_part
 
@@ -211,3 +213,26 @@ def test_splits_of_unequal_length_are_filled_up_and_every_place_is_seen():
         for split, place in rows:
             seen[split].add(place)
     assert seen == {0: {0, 1, 2, 3}, 1: {0}, 2: {0, 1}}
+
+
+@pytest.mark.parametrize("model", ("tiny_t5", "tiny_llama"))
+def test_what_is_offered_twice_is_one_choice(model, backbone, examples):
+    """Real ECQA and CoS-E have such questions; the prompt lists both, and the first stands for both."""
+    backbone = shaken(backbone(model, dtype=EXACT))
+    example = examples("ecqa", 1)[0]
+    first, *_, last = range(len(example.choices))
+    twice = replace(
+        example, choices=(*example.choices[:last], f" {example.choices[first].upper()}"), label=last, explanations=()
+    )
+    asked = question("ecqa", twice, backbone, example.choices[first], "it is so")
+    assert asked.example.choices == example.choices[:last] and asked.example.label == first
+    (read,) = questions(backbone, [twice])
+    assert asked.asked.prompt == read.prompt
+    reading = Reading(backbone.model, backbone, [[asked]], choices="sequence")
+    each = one_at_a_time(backbone.model, backbone, replace(read, continuations=read.continuations[:last]))
+    assert reading.log_p()[0][0] == pytest.approx(each, abs=1e-9)
+    (scores,), (told,) = coupling.measure(reading), calibration.measure(reading)
+    assert scores["coupling"] != 0
+    assert told["choice_accuracy"] == 100 * (int(np.argmax(each)) == first)
+    encoded = for_backbone(twice, text("ecqa", twice), backbone)
+    assert askable("ecqa", twice, encoded, backbone.tokenizer).choices == asked.asked.continuations

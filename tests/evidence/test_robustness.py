@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from caref.data.prompts import SEPARATOR
+from caref.evidence.choices import DEFINITIONS
 from caref.evidence.measures import robustness
 from caref.evidence.reading import Reading, question
 
@@ -20,8 +21,8 @@ def asked_of(backbone, examples):
 
 
 @torch.no_grad()
-def by_hand(backbone, one, target, level) -> float:
-    """log p(target | source with noise), without padding."""
+def by_hand(backbone, one, target, level) -> list[float]:
+    """log p of each token of a target | source with noise, without padding."""
     model, embed, target = backbone.model, backbone.model.get_input_embeddings(), torch.tensor(target)
     read = embed(torch.tensor([one.asked.prompt]))
     noise = np.random.default_rng((one.seed, read.shape[1])).standard_normal(read.shape[1:])
@@ -32,18 +33,24 @@ def by_hand(backbone, one, target, level) -> float:
     else:
         whole = torch.cat([read, embed(target[:-1]).unsqueeze(0)], dim=1)
         logits = model(inputs_embeds=whole).logits[0, read.shape[1] - 1 :]
-    return logits.log_softmax(-1).gather(-1, target.unsqueeze(-1)).sum().item()
+    return logits.log_softmax(-1).gather(-1, target.unsqueeze(-1)).squeeze(-1).tolist()
 
 
+@pytest.mark.parametrize("choices", ("tree", "sequence"))
 @pytest.mark.parametrize("model", ("tiny_t5", "tiny_llama", "tiny_gpt2"))
-def test_it_is_what_each_text_alone_comes_to_under_its_noise(model, backbone, examples):
+def test_it_is_what_each_text_alone_comes_to_under_its_noise(model, choices, backbone, examples):
     backbone = backbone(model, dtype=torch.float64)
     asked, tokenizer = asked_of(backbone, examples), backbone.tokenizer
-    (found,) = robustness.measure(Reading(backbone.model, backbone, [asked], batch_size=3))
+    (found,) = robustness.measure(Reading(backbone.model, backbone, [asked], batch_size=3, choices=choices))
     assert found["n"] == 4 and found["explained_n"] == 3
-    tables = {
-        level: np.array([[by_hand(backbone, one, told, level) for told in one.asked.continuations] for one in asked])
+    tokens = {
+        level: [[by_hand(backbone, one, told, level) for told in one.asked.continuations] for one in asked]
         for level in (0.0, 0.1, 1.0)
+    }
+    told_by = DEFINITIONS[choices]
+    tables = {
+        level: np.array([told_by(one.asked, each) for one, each in zip(asked, of_level, strict=True)])
+        for level, of_level in tokens.items()
     }
     for level in (0.1, 1.0):
         kept = tables[level].argmax(-1) == tables[0.0].argmax(-1)
@@ -57,7 +64,7 @@ def test_it_is_what_each_text_alone_comes_to_under_its_noise(model, backbone, ex
             text = answer + SEPARATOR + explanation
             whole = [*tokenizer(text, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
             told = len(one.asked.continuations[own])
-            after = [by_hand(backbone, one, whole, at) - tables[at][place, own] for at in (0.0, level)]
+            after = [sum(by_hand(backbone, one, whole, at)) - sum(tokens[at][place][own]) for at in (0.0, level)]
             drops.append((after[1] - after[0]) / (len(whole) - told))
             label = tables[0.0][place].argmax()
             ahead = [tables[at][place, label] - np.delete(tables[at][place], label).max() for at in (0.0, level)]
@@ -82,7 +89,7 @@ def test_no_temperature_of_the_choices_moves_what_is_kept_or_falls_together(of_t
         for answer in own:
             choices, explanation = draw.normal(size=3), draw.normal()
             for found, by in ((plain, 1.0), (flat, t)):  # the explanation's own probability stays
-                told = [] if answer is None else [choices[answer] / by + explanation]
+                told = [] if answer is None else [explanation]
                 found[level].append(np.array([*choices / by, *told]))
     one, other = (robustness.scores(asked, found, tokenizer) for found in (plain, flat))
     assert other == {name: pytest.approx(value, abs=1e-9) for name, value in one.items()}

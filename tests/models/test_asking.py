@@ -1,5 +1,6 @@
 """What an objective asks the model: probabilities as evidence computes them, and queries and keys of every family."""
 
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
@@ -198,6 +199,29 @@ def test_packed_splits_have_the_terms_and_gradients_that_each_has_alone(model, s
         for name, gradient in own.items():
             other = gradients[name][place].view_as(gradient)
             torch.testing.assert_close(other, gradient, rtol=1e-3, atol=1e-6, msg=name)
+
+
+def test_consistency_is_a_mean_over_pairs_whatever_the_batch(loaded):
+    """By scipy's Jensen-Shannon distance, squared, of the batch's own r and states."""
+    from scipy.spatial.distance import jensenshannon
+
+    from caref.training import terms_of
+
+    backbone, job, of = loaded("tiny_t5", "reg.criteria=[cons]")
+    for count in (2, 4):
+        examples = examples_of(backbone, count=count)
+        with packed_part(backbone, job.peft, [7004], 1, of) as part:
+            logged = terms_of(part, backbone, of, examples).named["cons"].item()
+            asked = Asking(part.model, backbone, part.beside, examples, 1)
+            with torch.no_grad(), asked.frozen(True):
+                answered = asked.read(states=True)
+                r = asked.by_type(asked.explained(answered, answered.log_p.argmax(-1))).numpy()
+        states = answered.states.numpy()
+        pairs = [
+            jensenshannon(r[one], r[other]) ** 2 / (np.linalg.norm(states[one] - states[other]) + 1e-3)
+            for one, other in combinations(range(count), 2)
+        ]
+        assert logged == pytest.approx(np.mean(pairs), rel=1e-5)
 
 
 def test_hard_and_straight_through_are_the_same_number_and_hard_gives_the_module_nothing(loaded):

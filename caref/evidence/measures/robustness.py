@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from caref.evidence.choices import Asked, side_by_side
+from caref.evidence.choices import DEFINITIONS, Asked, side_by_side
 from caref.evidence.gradients import Batch
 from caref.evidence.leads import lead
 from caref.evidence.measures.coupling import answered, explained
@@ -39,7 +39,7 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
     by_level = {level: noisy(reading, rows, level) for level in (0.0, *LEVELS)}
     found = []
     for split, questions in enumerate(few):
-        read = {level: _by_question(questions, values[split]) for level, values in by_level.items()}
+        read = {level: _by_question(questions, values[split], reading.choices) for level, values in by_level.items()}
         found.append(scores(questions, read, reading.backbone.tokenizer))
     return found
 
@@ -51,7 +51,7 @@ def scores(
 
     Args:
         read: by level, without noise at 0, of each question log p of every choice, and then, where there is one, of
-            the answer with its explanation.
+            the explanation after its answer.
     """
     lengths = {
         place: len(explained(one, tokenizer).continuations[own]) - len(one.asked.continuations[own])
@@ -68,9 +68,8 @@ def scores(
         found[f"accuracy.{level:g}"] = _percent(np.equal(now, [one.example.label for one in questions]))
         explanations, leads = [], []
         for place, length in lengths.items():
-            own, label = answered(questions[place]), predicted[place]
-            after = [read[at][place][-1] - tables[at][place][own] for at in (0.0, level)]
-            explanations.append((after[1] - after[0]) / length)
+            label = predicted[place]
+            explanations.append((read[level][place][-1] - read[0.0][place][-1]) / length)
             leads.append(float(lead(tables[level][place], label) - lead(tables[0.0][place], label)))
         found[f"explanation.{level:g}"] = float(np.mean(explanations)) if explanations else None
         found[f"joint.{level:g}"] = correlation(explanations, leads)
@@ -85,13 +84,13 @@ def correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
 
 
 @torch.no_grad()
-def noisy(reading: Reading, splits: Sequence[Sequence[Question]], level: float) -> list[list[float]]:
-    """By split and question, log p of its only continuation where noise is on the embeddings of its prompt."""
-    found = [[0.0] * len(questions) for questions in splits]
+def noisy(reading: Reading, splits: Sequence[Sequence[Question]], level: float) -> list[list[list[float]]]:
+    """By split, question and token, log p of its only continuation where noise is on the embeddings of its prompt."""
+    found = [[[]] * len(questions) for questions in splits]
     for rows in side_by_side(splits, reading.batch_size, length=lambda one: len(one.asked.prompt)):
         questions = [splits[split][place] for split, place in rows]
         batch = Batch(reading, questions, [0] * len(questions))
-        values = batch.log_p(batch.embeddings + noise(batch.embeddings, questions, level)).tolist()
+        values = batch.log_p_by_token(batch.embeddings + noise(batch.embeddings, questions, level))
         for (split, place), value in zip(rows, values, strict=True):
             found[split][place] = value
     return found
@@ -115,10 +114,15 @@ def _rows(question: Question, tokenizer) -> list[Question]:
     return [replace(question, asked=Asked(question.asked.prompt, (one,))) for one in told]
 
 
-def _by_question(questions: Sequence[Question], values: Sequence[float]) -> list[np.ndarray]:
-    rest = iter(values)
-    counts = [len(one.asked.continuations) + (answered(one) is not None) for one in questions]
-    return [np.array([next(rest) for _ in range(count)]) for count in counts]
+def _by_question(questions: Sequence[Question], values: Sequence[Sequence[float]], choices: str) -> list[np.ndarray]:
+    rest, found = iter(values), []
+    for one in questions:
+        tokens = [next(rest) for _ in one.asked.continuations]
+        told = DEFINITIONS[choices](one.asked, tokens)
+        if (own := answered(one)) is not None:
+            told.append(sum(next(rest)) - sum(tokens[own]))
+        found.append(np.array(told))
+    return found
 
 
 def _percent(values: Sequence[bool]) -> float:

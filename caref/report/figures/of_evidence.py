@@ -9,6 +9,7 @@ from typing import Any
 from caref.analysis.every_cell import titles
 from caref.analysis.evidence_compared import Evidence, Held
 from caref.analysis.labels import attribution_label
+from caref.analysis.offered import offered
 from caref.analysis.with_without import MOST_SHOWN
 from caref.report.figures import drawing
 from caref.report.figures.drawing import FAINT, INK, SERIES, Figure
@@ -129,8 +130,8 @@ def _answered(cell: Path, mark: str, split: int) -> tuple[Any, Any]:
     confidence, wrong = [], []
     for row in evidence.read_rows(folder, split):
         try:
-            own, log_p = predictions[row["id"]], np.array(row["log_p"], dtype=float)
-            label = own["choices"].index(own["gold"])
+            log_p = np.array(row["log_p"], dtype=float)
+            _, label = offered(row, predictions[row["id"]])
         except (KeyError, ValueError, TypeError) as error:
             raise store.Damaged(f"{folder / f'{split:03d}.jsonl.gz'}: {error!r} of its predictions") from None
         p = np.exp(log_p - np.logaddexp.reduce(log_p))

@@ -12,6 +12,7 @@ from pathlib import Path
 from caref.analysis.every_cell import Line
 from caref.analysis.evidence_compared import Evidence, Held
 from caref.analysis.labels import attribution_label
+from caref.analysis.offered import offered
 from caref.analysis.summary import ranges, scores
 from caref.results import evidence, store
 from caref.results.measures import MEASURES, PAIRS, held
@@ -112,7 +113,9 @@ def _words(held: Held | None, results_dir: Path, count: int) -> dict:
 def _with_words(prediction: Mapping, row: Mapping) -> dict:
     words = {key: row[key] for key in ("fields", "marked")} | {"text": row["words"]}
     words["scores"] = {name: _shares(scores) for name, scores in row["scores"].items()}
-    return {key: prediction[key] for key in (*_KEPT, "choices") if key in prediction} | {
+    choices, _ = offered(row, prediction)
+    return {key: prediction[key] for key in _KEPT if key in prediction} | {
+        "choices": choices,
         "words": words,
         "p": _probabilities(row["log_p"]),
     }
