@@ -4,10 +4,12 @@ import csv
 import io
 import math
 import re
+from dataclasses import replace
 from html import unescape
 
 import numpy as np
 import pytest
+from made_up_cells import spread
 from scipy.stats import wilcoxon
 
 from caref.analysis import beside_ivra, relative_gain
@@ -16,6 +18,7 @@ from caref.models.methods.full import Full
 from caref.objectives.terms.ivra import Ivra
 from caref.objectives.terms.smat import Smat
 from caref.report import findings, markdown, spreadsheets
+from caref.report.figures import of_evidence
 from caref.report.html import page
 from caref.results import evidence
 
@@ -102,6 +105,49 @@ def test_arg_is_the_mean_over_datasets_of_one_configuration(found):
     rows = list(csv.DictReader(io.StringIO(spreadsheets.files(report)["evidence_gains.csv"])))
     assert [row["relative"] for row in rows if row["dataset"] == "FEVER answers"] == [""]
     assert {row["average"] for row in rows if row["score"].endswith("comprehensiveness")} == {str(comp.average)}
+
+
+@pytest.mark.parametrize(
+    ("key", "one", "other"),
+    [
+        ("eval_size", 100, 350),
+        ("eval_split", "test", "validation"),
+        ("train_split", "test", "train"),
+        ("max_tokens", 128, None),
+    ],
+)
+def test_each_arg_is_over_distinct_datasets_and_says_which(found, key, one, other):
+    """Two cells of one dataset that differ in a setting of it are of two averages."""
+
+    def cell(name, value, new):
+        parts = {"model": ELECTRA, "reg": Ivra(), "dataset": schema.Dataset(name=name, target="answer", **{key: value})}
+        return name, parts, both(COMP, [0.1] * 3, [new] * 3)
+
+    gains = [("imdb", one, 0.2), ("esnli", one, 0.2), ("esnli", other, 0.4), ("fever", other, 0.5)]
+    report, _ = found(*(cell(*of) for of in gains))
+    rows = rows_of(report)
+    told = {tuple(gain.dataset for gain in row.gains): (row.average, row.title) for row in rows}
+    assert told.keys() == {("e-SNLI answers", "IMDb answers"), ("e-SNLI answers", "FEVER answers")}
+    assert [average for average, _ in told.values()] == pytest.approx([1, 3.5])
+    said = [f"dataset.{key}={'null' if value is None else value}" for value in (one, other)]
+    assert [title.rpartition(" · ")[2] for _, title in told.values()] == said
+    # Between datasets it may differ: nothing is held twice.
+    report, _ = found(cell("imdb", one, 0.2), cell("fever", other, 0.4))
+    (row,) = rows_of(report)
+    assert row.average == pytest.approx(2) and f"dataset.{key}" not in row.title
+
+
+def test_two_releases_of_one_dataset_are_of_two_averages(found):
+    """Cells whose settings are the same and whose examples are not."""
+    reg = {"model": ELECTRA, "reg": Ivra()}
+    report, _ = found(("imdb", reg, both(COMP, [0.1] * 3, [0.2] * 3)))
+    (question,) = report.evidence.questions
+    (held,) = question.held
+    config = {**held.line.cell.config, "fingerprint": "0123456789abcdef"}
+    again = replace(held, line=replace(held.line, cell=replace(held.line.cell, config=config)))
+    rows = relative_gain.rows(replace(question, held=[held, again]))
+    assert [len(row.gains) for row in rows] == [1, 1]
+    assert [row.title.rpartition(" · ")[2] for row in rows] == ["fingerprint=imdbxxxx", "fingerprint=01234567"]
 
 
 def test_what_is_in_percent_is_guarded_as_a_share_and_counts_where_both_were_asked(found):
@@ -210,3 +256,110 @@ def test_a_trained_module_is_tested_against_the_untrained_one_with_random_words_
     assert "IvRA comp softmax λ=1 against IvRA untrained softmax" in told
     assert re.search(r"\| COMP† ↑ \| random \| 0.100 \| 0.100 \| \+0.000 \(12\) \|", told)
     assert "λ=1 against" in page.document(report, root)
+
+
+def evaluated(rise: float) -> list[dict[str, float]]:
+    """Scores of fourteen splits: the module's differ by about `rise`, all others are one model's."""
+    noise = np.random.default_rng(round(100 * rise))
+    fixed = {"calibration.ece": spread(10, 1, 1, n=14), "calibration.choice_accuracy": spread(60, 3, 2, n=14)}
+    fixed |= {f"erasure.{name}.tau": spread(0.2, 0.1, 3, n=14) for name in ("attention", "lime")}
+    fixed |= {COMP.format("attention"): spread(0.3, 0.1, 4, n=14), COMP.format("random"): spread(0.1, 0.02, 5, n=14)}
+    moved = {f"erasure.ivra.{name}": 0.1 for name in ("flips_over_random", "tau")} | {COMP.format("ivra"): 0.1}
+    own = {name: [base + rise + noise.normal(0, 0.05) for _ in range(14)] for name, base in moved.items()}
+    return [{name: float(of[split]) for name, of in (fixed | own).items()} for split in range(14)]
+
+
+@pytest.mark.parametrize("scope", ["module", "joint"])
+def test_of_one_model_only_the_modules_own_scores_are_tested(found, scope):
+    """Where criteria reach the module alone (simulatability does in either scope), no test is 0 by construction."""
+    untrained = {"lambda_sced": 0.1, "lambda_kl": 0.1} if scope == "module" else {"scope": "joint"}
+    trained = {**untrained, "criteria": ["comp"] if scope == "module" else ["sim"]}
+    report, _ = found(
+        ("esnli", {"reg": Ivra(criteria=[], **untrained)}, before := evaluated(0.0)),
+        ("esnli", {"reg": Ivra(**trained)}, after := evaluated(0.07)),
+    )
+    (shift,) = report.evidence.shifts
+    tested = {name.raw: one.difference for name, one in shift.changes.items() if one.difference.p_holm is not None}
+    assert tested.keys() == {"erasure.ivra.flips_over_random", "erasure.ivra.tau"}
+    p = {name: wilcoxon([one[name] for one in after], [one[name] for one in before]).pvalue for name in tested}
+    (low, first), (high, second) = sorted((p, name) for name, p in p.items())
+    assert tested[first].p_holm == pytest.approx(2 * low)
+    assert tested[second].p_holm == pytest.approx(max(2 * low, high))
+    table = markdown.document(report).split(" against IvRA untrained")[1].split("####")[0]
+    assert re.search(r"\| COMP† ↑ \| random \| (\S+) \| \1 \| \+0.000 \(14\) \|  \|  \|", table)
+    assert "ECE" not in table and "| attention |" not in table and "too few" not in table
+
+
+def test_where_the_module_is_trained_with_the_model_all_is_tested(found):
+    report, _ = found(
+        ("esnli", {"reg": Ivra(criteria=[], scope="joint")}, evaluated(0.0)),
+        ("esnli", {"reg": Ivra(scope="joint")}, evaluated(0.07)),
+    )
+    (shift,) = report.evidence.shifts
+    tested = {name.raw for name, one in shift.changes.items() if one.difference.p_holm is not None}
+    assert {"calibration.ece", "erasure.attention.tau", "erasure.ivra.tau"} < tested
+
+
+@pytest.mark.parametrize(("key", "value"), [("module", "0123456789ab"), ("attributions", ["attention", "random"])])
+def test_of_one_model_nothing_is_compared_where_its_own_module_is_not_read(found, monkeypatch, key, value):
+    """Both cells read one that is lent, or none."""
+    monkeypatch.setitem(ASKED, key, value)
+    report, _ = found(("esnli", {"reg": Ivra(criteria=[])}, evaluated(0.0)), ("esnli", {"reg": Ivra()}, evaluated(0.0)))
+    assert not report.evidence.shifts
+
+
+def test_a_plain_cell_and_one_with_a_module_beside_it_are_no_pair_in_the_evidence(found):
+    report, _ = found(("esnli", {}, evaluated(0.0)), ("esnli", {"reg": Ivra()}, evaluated(0.0)))
+    assert len(report.evidence.held) == 2 and not report.evidence.shifts and not report.pairs
+
+
+def test_the_control_of_one_answer_is_told_as_it_is_measured(found):
+    """The choice, by its place, that is most frequent where students were taught: not the model's answer overall."""
+    report, root = found(("esnli", {}, [{"simulatability.most_frequent": 40.0}]))
+    for told in (markdown.document(report), page.document(report, root)):
+        (line,) = re.findall(r"SIM of one answer: ([^<\n]+)", told)
+        assert "by its place" in line and "where students were taught" in line
+
+
+def with_figures(scores: list[dict[str, float]], rise: float) -> list[dict]:
+    """What evidence holds that its figures are drawn from."""
+    bins = [{"bin": 9, "n": 9, "confidence": 0.65, "accuracy": 0.5}]
+    course = {"calibration.choice_accuracy": 50.0, "erasure.ivra.flips": 10.0 + rise}
+    return [{"scores": own, "reliability": bins, "by_epoch": {"0": course, "5": course}} for own in scores]
+
+
+def test_a_module_is_called_untrained_and_trained_and_one_model_has_one_curve(make_cell, written):
+    """In figures, headings and columns, whatever regulariser the models of both have."""
+
+    def report_of(*regs):
+        cells = [make_cell("BASE", "esnli", [80.0] * 14, reg=reg) for reg in regs]
+        root = written(cells)
+        for cell, rise in zip(cells, (0.0, 0.07), strict=True):
+            for split, own in enumerate(with_figures(evaluated(rise), rise)):
+                evidence.write_split(root / cell.signature, ASKED, {"split": split, **own}, [])
+        return findings.gather(cells, results_dir=root), root
+
+    sced = {"lambda_sced": 0.1, "lambda_kl": 0.1}
+    report, root = report_of(Ivra(criteria=[], **sced), Ivra(**sced))
+    drawn = {figure.name: figure for figure in report.drawn_evidence}
+    # one curve, of the untrained cell, and no second one beside it
+    assert list(drawn) == ["reliability-1", "epochs-1-untrained", "epochs-1-trained"]
+    assert "IvRA untrained" in drawn["reliability-1"].caption
+    assert "(untrained module)" in drawn["epochs-1-untrained"].caption
+    assert "(trained module)" in drawn["epochs-1-trained"].caption
+    section = page.document(report, root).split('<section id="evidence"')[1].split("</section>")[0]
+    assert "<h4>Trained against untrained module</h4>" in section
+    assert "With against without the regulariser</h4>" not in section
+    for told in (section, markdown.document(report).split("## Evidence")[1].split("\n## ")[0]):
+        heads = [re.split(r"</th>|\|", line) for line in told.splitlines() if re.search("95% interval.*Holm", line)]
+        words = [[re.sub("<[^>]+>", "", cell).strip() for cell in line] for line in heads]
+        assert any("untrained" in line and "trained" in line for line in words)
+        assert not any("without" in line or "with" in line for line in words)
+    (row, *_) = csv.DictReader(io.StringIO(spreadsheets.files(report)["evidence_tests.csv"]))
+    assert row["compared"] == "module"
+
+    joint, _ = report_of(Ivra(criteria=[], scope="joint"), Ivra(scope="joint"))
+    assert joint.drawn_evidence[0].name == "reliability-1"
+    assert all(f">{side}</text>" in joint.drawn_evidence[0].svg for side in ("untrained", "trained"))
+    (subject,) = of_evidence.subjects(joint.evidence)
+    assert list(subject.sides) == ["untrained", "trained"]
