@@ -15,7 +15,7 @@ from caref.analysis.every_cell import Line
 from caref.analysis.grid import Grid
 from caref.analysis.labels import distinguishing, settings
 from caref.analysis.summary import Summary, scores, summarise
-from caref.analysis.with_without import is_without, rest
+from caref.analysis.with_without import is_without, model_is_plain, rest
 from caref.results.measures import MEASURES
 
 REPEATS = 1000  # halvings; the figure of 60 splits moves by less than 0.01 of their deviation between two seeds
@@ -68,11 +68,11 @@ class Choice:
 def grids_of(lines: Iterable[Line]) -> list[list[Line]]:
     """Cells that differ in the numbers of one regulariser and in nothing else, in the order of the lines; one or more.
 
-    Cells without regulariser, refused and published ones are of none.
+    Cells whose model has no regulariser, refused and published ones are of none.
     """
     found: dict[tuple[str, str], list[Line]] = {}
     for line in lines:
-        if not line.refused and not line.published and not is_without(line):
+        if not line.refused and not line.published and not model_is_plain(line):
             found.setdefault((rest(line), line.cell.config["reg"]["term"]), []).append(line)
     return list(found.values())
 

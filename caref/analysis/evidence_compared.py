@@ -12,10 +12,12 @@ from pathlib import Path
 from caref.analysis.every_cell import Line
 from caref.analysis.significance import Difference
 from caref.analysis.summary import Summary, ranges, scores, summarise
-from caref.analysis.with_without import Change, Pair, changed, is_without, modules, tested
+from caref.analysis.with_without import Change, Pair, changed, modules, tested
 from caref.results import evidence
 from caref.results.evidence import Found
-from caref.results.evidence_scores import Name, named
+from caref.results.evidence_scores import CONTROLS, Name, named
+
+_OF_THE_MODULE = "ivra"  # the attribution that reads it
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Held:
 class Shift:
     """How the regulariser, or training a module to explain, moves the evidence of a pair of cells.
 
-    Over the splits that both have evidence of.
+    Over the splits that both have evidence of. Of two modules beside one model, scores of the module alone and those of
+    random words: no other can differ.
     """
 
     pair: Pair
@@ -63,12 +66,8 @@ class Shift:
 
     @property
     def title(self) -> str:
-        against = f" against {self.without.line.reg}" if self.of_module else ""
+        against = f" against {self.without.line.reg}" if self.pair.of_module else ""
         return f"{self.pair.title}: {self.regularised.line.reg}{against}"
-
-    @property
-    def of_module(self) -> bool:
-        return not is_without(self.without.line)
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,9 @@ def _question(mark: str, held: list[Held], pairs: Sequence[Pair]) -> Question:
     held = [replace(one, found=replace(one.found, asked=asked)) for one in held]
     by_cell = {one.line.cell.signature: one for one in held}
     both = [(pair, *(by_cell.get(line.cell.signature) for line in (pair.without, pair.regularised))) for pair in pairs]
-    return Question(mark, asked, held, [_shift(*one) for one in both if all(one)])
+    of_modules = _OF_THE_MODULE in (asked.get("attributions") or ()) and not asked.get("module")  # their own, that is
+    both = [(pair, *sides) for pair, *sides in both if all(sides) and (of_modules or not pair.one_model)]
+    return Question(mark, asked, held, [_shift(*one) for one in both])
 
 
 def _shift(pair: Pair, without: Held, regularised: Held) -> Shift:
@@ -152,7 +153,7 @@ def _shift(pair: Pair, without: Held, regularised: Held) -> Shift:
             *(scores(held.found.records, name.raw) for held in (without, regularised)),
         )
         for name in without.names
-        if name.raw in theirs
+        if name.raw in theirs and (not pair.one_model or name.attribution in (_OF_THE_MODULE, *CONTROLS))
     }
     return Shift(
         pair, without, regularised, {name: one if name.tested else _untested(one) for name, one in changes.items()}

@@ -91,10 +91,15 @@ def apart(descriptions: Iterable[Mapping]) -> list[list[str]]:
         descriptions: what config.yaml of each holds, of whatever version.
     """
     descriptions = list(descriptions)
-    shown = [settings({part: one[part] for part in _BESIDE if part in one}) for one in descriptions]
-    shown = [{key: value for key, value in flat.items() if key not in _SAID} for flat in shown]
+    shown = [beside(one) for one in descriptions]
     regs = _regs_apart([one["reg"] for one in descriptions])
     return [own + of_reg for own, of_reg in zip(distinguishing(shown), regs, strict=True)]
+
+
+def beside(description: Mapping) -> dict[str, object]:
+    """What a cell's labels do not say, by dotted key: {"train.lr": 3e-05, ...}; its regulariser aside."""
+    found = settings({part: description[part] for part in _BESIDE if part in description})
+    return {key: value for key, value in found.items() if key not in _SAID}
 
 
 def _regs_apart(regs: Sequence[Mapping]) -> list[list[str]]:
@@ -123,9 +128,13 @@ def settings(parts: Mapping[str, Mapping]) -> dict[str, object]:
 def distinguishing(configs: Iterable[Mapping[str, object]]) -> list[list[str]]:
     """For each of several flat settings, "key=value" of those keys in which not all agree."""
     configs = list(configs)
+    return [[f"{key}={config[key]}" for key in differing(configs) if key in config] for config in configs]
+
+
+def differing(configs: Sequence[Mapping[str, object]]) -> list[str]:
+    """The keys in which several flat settings do not all agree."""
     keys = sorted({key for config in configs for key in config})
-    differing = [key for key in keys if len({str(config.get(key)) for config in configs}) > 1]
-    return [[f"{key}={config[key]}" for key in differing if key in config] for config in configs]
+    return [key for key in keys if len({str(config.get(key)) for config in configs}) > 1]
 
 
 def attribution_label(name: str) -> str:

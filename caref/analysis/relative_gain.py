@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 
 from caref.analysis.evidence_compared import Evidence, Held, Question
 from caref.analysis.grid import Grid
-from caref.analysis.labels import attribution_label
+from caref.analysis.labels import attribution_label, beside, differing
 from caref.analysis.summary import scores
 from caref.results.evidence_scores import SCORES, Score
 from caref.results.records import canonical
@@ -25,7 +25,8 @@ NOTE = (
     "ARG: mean over datasets of (new − old) / old, the sign turned where lower is better (Ye et al. 2021); above 0 is "
     f"better. It is told of datasets whose mean under attention is at least {LEAST} and its 95% interval over splits "
     "(Student's t) without 0; of others the difference alone, new − old. Modules that left the model alone (scope "
-    "module, or another cell's). Means over the splits that have both (n)."
+    "module, or another cell's). Means over the splits that have both (n). Cells of one dataset that differ in a "
+    "setting are of two averages."
 )
 _OF = ("simulatability.*.sim", "erasure.*.comprehensiveness", "erasure.*.sufficiency", "consistency.*.by_words")
 _APART = ("train_size", "sampling", "target")  # of a dataset's part of a configuration: datasets of a row share them
@@ -96,8 +97,9 @@ def rows(question: Question) -> list[Row]:
     for held in question.held:
         if question.asked.get("module") or held.line.cell.config["reg"].get("scope") == "module":
             groups.setdefault(_but_for_dataset(held.line.cell.config), []).append(held)
-    found = [(own, key, list(_gains(own, key))) for own in groups.values() for key in _OF]
-    return [Row(_title(own), key, gains) for own, key, gains in found if gains]
+    apart = [one for group in groups.values() for one in _once_each(group)]
+    found = [(_title(own, told), key, list(_gains(own, key))) for told, own in apart for key in _OF]
+    return [Row(title, key, gains) for title, key, gains in found if gains]
 
 
 def _but_for_dataset(config: Mapping) -> bytes:
@@ -105,21 +107,49 @@ def _but_for_dataset(config: Mapping) -> bytes:
     return canonical(parts | {key: config["dataset"].get(key) for key in _APART})
 
 
+def _once_each(group: Sequence[Held]) -> list[tuple[tuple[str, ...], list[Held]]]:
+    """The cells, set apart by the settings in which two of one dataset differ, so that none holds a dataset twice.
+
+    Returns:
+        What tells each part from the others, "key=value", and its cells.
+    """
+    flat = [_settings(held.line.cell.config) for held in group]
+    by_dataset: dict[str, list[Mapping]] = {}
+    for held, own in zip(group, flat, strict=True):
+        by_dataset.setdefault(_dataset(held), []).append(own)
+    keys = sorted({key for same in by_dataset.values() for key in differing(same)})
+    parts: dict[tuple[str, ...], list[Held]] = {}
+    for held, own in zip(group, flat, strict=True):
+        parts.setdefault(tuple(f"{key}={_said(own.get(key))}" for key in keys), []).append(held)
+    return list(parts.items())
+
+
+def _settings(config: Mapping) -> dict[str, object]:
+    return {**beside(config), "fingerprint": str(config.get("fingerprint"))[:8]}
+
+
+def _said(value: object) -> str:
+    return "null" if value is None else f"{value}"
+
+
+def _dataset(held: Held) -> str:
+    return held.line.dataset + (" (demo)" if "demo" in held.line.source else "")
+
+
 def _gains(group: Sequence[Held], key: str) -> Iterable[Gain]:
     score = SCORES[key]
     for held in group:
         old, new = (scores(held.found.records, key.replace("*", name)) for name in (OLD, NEW))
         if both := sorted(old.keys() & new.keys()):
-            demo = " (demo)" if "demo" in held.line.source else ""
             sides = ([side[split] for split in both] for side in (old, new))
-            yield gain(held.line.dataset + demo, *sides, bool(score.up), LEAST * (100 if score.unit == "%" else 1))
+            yield gain(_dataset(held), *sides, bool(score.up), LEAST * (100 if score.unit == "%" else 1))
 
 
-def _title(group: Sequence[Held]) -> str:
-    """What the cells have in common."""
+def _title(group: Sequence[Held], told: Sequence[str]) -> str:
+    """What the cells have in common, and what tells them from others of the same."""
     lines = [held.line for held in group]
     shared = [one for one in lines[0].settings.split(", ") if all(one in line.settings.split(", ") for line in lines)]
-    return " · ".join(filter(None, [lines[0].model, lines[0].peft, lines[0].reg, *shared]))
+    return " · ".join(filter(None, [lines[0].model, lines[0].peft, lines[0].reg, *dict.fromkeys([*shared, *told])]))
 
 
 def grids(evidence: Evidence) -> list[Grid]:

@@ -69,7 +69,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two cells that differ in the regulariser alone."""
+    """Two cells that differ in the regulariser alone, or in what a module is trained to explain by."""
 
     without: Line
     regularised: Line
@@ -82,12 +82,30 @@ class Pair:
         return " · ".join(filter(None, [line.dataset, line.peft, line.model, line.settings]))
 
     @property
+    def of_module(self) -> bool:
+        """Whether it holds a trained module against the untrained one."""
+        return not is_without(self.without)
+
+    @property
+    def one_model(self) -> bool:
+        """Whether the modules alone differ: both models are the same, bit for bit."""
+        return self.of_module and not _reaches_the_model(self.regularised.cell.config["reg"])
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What `without` and `regularised` are called beside each other."""
+        return ("untrained", "trained") if self.of_module else ("without", "with")
+
+    @property
     def leading(self) -> Change | None:
         return next((self.changes[metric] for metric in _LEADING if metric in self.changes), None)
 
 
 def pairs(lines: Iterable[Line]) -> list[Pair]:
-    """Every regularised cell beside the one without, in the order of the lines; none that share no split."""
+    """Every regularised cell beside the one without, in the order of the lines; none that share no split.
+
+    A cell whose model is the plain one, whatever module is beside it, is not regularised.
+    """
     by_rest: dict[str, list[Line]] = {}
     for line in lines:
         if not line.refused and not line.published:
@@ -98,7 +116,7 @@ def pairs(lines: Iterable[Line]) -> list[Pair]:
         for without in group
         if is_without(without)
         for line in group
-        if not is_without(line) and without.cell.records.keys() & line.cell.records.keys()
+        if not model_is_plain(line) and without.cell.records.keys() & line.cell.records.keys()
     ]
     changes: dict[tuple[int, str], Change] = {}
     for metric in shown(PAIRS):
@@ -116,10 +134,22 @@ def is_without(line: Line) -> bool:
     return line.cell.config["reg"]["term"] == "cross_entropy"
 
 
+def model_is_plain(line: Line) -> bool:
+    """Whether the model is that of cross-entropy alone, bit for bit, be there a module beside it or none."""
+    reg = line.cell.config["reg"]
+    beside = "criteria" in reg and not _reaches_the_model(reg)
+    return is_without(line) or (beside and not reg.get("lambda_sced") and not reg.get("lambda_kl"))
+
+
+def _reaches_the_model(reg: Mapping) -> bool:
+    """Whether criteria train the model too: with scope joint, all but simulatability."""
+    return reg.get("scope") == "joint" and not set(reg["criteria"]) <= {"sim"}
+
+
 def modules(lines: Iterable[Line]) -> list[Pair]:
     """Every module that is trained to explain beside the same one as it starts (reg.criteria=[]).
 
-    No score of the record is compared: with scope module the model is the same.
+    No score of the record is compared: unless criteria reach it, the model is the same (`Pair.one_model`).
     """
     by_rest: dict[str, list[Line]] = {}
     for line in lines:

@@ -28,11 +28,12 @@ TOLD = (
     "With against without, and a module trained to explain against one that is not: paired over the splits of one "
     "seed, two-sided Wilcoxon signed-rank p (Pratt's rule), corrected by Holm over all tests of this section; 95% BCa "
     "bootstrap interval of the mean difference. Scores without p are shown, not tested. Fewer than "
-    f"{LEAST_SPLITS} common splits are not tested.",
+    f"{LEAST_SPLITS} common splits are not tested. Of two modules beside one model only their own scores are.",
     f"{CLAIMS}: each attribution is a part of its own, since the best of several, chosen by the score that is "
     "reported, is no finding. A claim is supported in a cell when each part of it holds (Holm's p over them below 5%).",
 )
 _MEASURES = {"coupling": "answer coupling", "mention": "mention of inserted words", "skewness": "words"}
+_ONE_MODEL = " Both explain one model: only the module's scores can differ; random words are the control."
 
 
 def shift(found: Shift) -> Grid:
@@ -40,11 +41,14 @@ def shift(found: Shift) -> Grid:
 
     Of a module also those of random words: training it must not make the model brittle.
     """
-    rows = [(name, change) for name, change in found.changes.items() if name.tested or _beside(name, found.of_module)]
+    rows = [
+        (name, change) for name, change in found.changes.items() if name.tested or _beside(name, found.pair.of_module)
+    ]
+    common = len(found.without.found.records.keys() & found.regularised.found.records.keys())
     return Grid(
         found.title,
-        f"{len(found.without.found.records.keys() & found.regularised.found.records.keys())} splits in common.",
-        ["", "of", "without", "with", "change", "95% interval", "p (Holm)", "better on"],
+        f"{common} splits in common.{_ONE_MODEL * found.pair.one_model}",
+        ["", "of", *found.pair.sides, "change", "95% interval", "p (Holm)", "better on"],
         [_changed(name, change) for name, change in rows],
         2,
         [change.outcome if change.splits else "" for _, change in rows],

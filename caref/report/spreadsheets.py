@@ -183,7 +183,7 @@ def _score(name: Name) -> list[object]:
 
 
 _EVIDENCE_TESTS = [
-    *["question", "model", "dataset", "peft", "reg", "settings", "without", "with", *_SCORE, "n"],
+    *["question", "model", "dataset", "peft", "reg", "settings", "compared", "without", "with", *_SCORE, "n"],
     *["mean_without", "mean_with", "difference", "low", "high", "p", "p_holm", "rank_biserial", "equal_splits"],
 ]
 
@@ -196,6 +196,7 @@ def _evidence_tests(evidence: Evidence) -> Iterable[list[object]]:
                 found = change.difference
                 yield [
                     *(question.mark, line.model, line.dataset, line.peft, line.reg, line.settings),
+                    "module" if shift.pair.of_module else "regulariser",
                     *(shift.without.line.cell.signature, line.cell.signature, *_score(name), found.n),
                     *((change.without, change.regularised) if change.splits else (None, None)),
                     *(found.mean, *(change.bounds or (None, None)), found.p, found.p_holm, found.effect, found.equal),

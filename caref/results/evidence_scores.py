@@ -184,7 +184,13 @@ SCORES: Mapping[str, Score] = {
         "SIM untaught", "%", 2, None, "control: answers of the model foreseen by what it was before its training", False
     ),
     "simulatability.most_frequent": _score(
-        "SIM of one answer", "%", 2, None, "control: by whoever always says the model's most frequent answer", False
+        "SIM of one answer",
+        "%",
+        2,
+        None,
+        "control: by whoever always says the choice, by its place, that the model made most often where students were "
+        "taught",
+        False,
     ),
     "simulatability.untold": _score(
         "SIM untold", "%", 2, None, "by a student that is taught the model's answers without explanations", False

@@ -11,6 +11,7 @@ from caref.analysis import choosing
 from caref.analysis.choosing import choices, halved, remarks
 from caref.analysis.every_cell import lines
 from caref.objectives.terms.entropy import Entropy
+from caref.objectives.terms.ivra import Ivra
 from caref.objectives.terms.sced import Sced
 from caref.report import markdown
 from caref.report.findings import gather
@@ -210,3 +211,10 @@ def test_the_report_has_both_figures_side_by_side_and_no_section_without_a_grid(
     alone = cells[:1]
     assert 'id="chosen"' in page_text and 'id="chosen"' not in page.document(gather(alone), written(alone))
     assert "## Chosen numbers" in text and "Chosen numbers" not in markdown.document(gather(alone))
+
+
+def test_modules_beside_one_plain_model_are_no_grid(make_cell):
+    """Among cells of one model there is nothing to choose by its scores."""
+    scores = list(np.random.default_rng(0).normal(80, 1, 6))
+    cells = [make_cell("AQ", "esnli", scores, reg=Ivra(criteria=criteria)) for criteria in ([], ["comp"], ["suff"])]
+    assert not choices(lines(cells), "nbert") and not remarks(lines(cells), "nbert")

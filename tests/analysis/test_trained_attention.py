@@ -4,45 +4,20 @@ import csv
 import io
 import math
 import re
+from dataclasses import replace
 from html import unescape
 
-import numpy as np
 import pytest
-from scipy.stats import wilcoxon
 
 from caref.analysis import beside_ivra, relative_gain
 from caref.config import schema
-from caref.models.methods.full import Full
 from caref.objectives.terms.ivra import Ivra
 from caref.objectives.terms.smat import Smat
-from caref.report import findings, markdown, spreadsheets
+from caref.report import markdown, spreadsheets
 from caref.report.html import page
-from caref.results import evidence
 
 ELECTRA = schema.Model(name="ELECTRA-base", path="google/electra-base-discriminator", kind="classifier")
-ASKED = {"attributions": ["ivra", "attention", "lime"], "measures": ["erasure"], "examples": 9, "removal": "delete"}
 COMP, SUFF, CONS = "erasure.{}.comprehensiveness", "erasure.{}.sufficiency", "consistency.{}.by_words"
-
-
-@pytest.fixture
-def found(make_cell, written):
-    """A function: what a report knows of cells, (dataset, parts of the configuration, scores by split) each."""
-
-    def gather(*cells, source="files"):
-        made = []
-        for dataset, parts, scores in cells:
-            answers = schema.Dataset(name=dataset, target="answer")
-            made.append(
-                make_cell("BASE", dataset, [80.0] * len(scores), source=source, **{"dataset": answers, **parts})
-            )
-        root = written(made)
-        for cell, (_, _, scores) in zip(made, cells, strict=True):
-            for split, own in enumerate(scores):
-                record = {"split": split, "scores": own, "reliability": []}
-                evidence.write_split(root / cell.signature, ASKED, record, [])
-        return findings.gather(made, results_dir=root), root
-
-    return gather
 
 
 def both(score: str, attention: list[float], ivra: list[float]) -> list[dict[str, float]]:
@@ -104,6 +79,49 @@ def test_arg_is_the_mean_over_datasets_of_one_configuration(found):
     assert {row["average"] for row in rows if row["score"].endswith("comprehensiveness")} == {str(comp.average)}
 
 
+@pytest.mark.parametrize(
+    ("key", "one", "other"),
+    [
+        ("eval_size", 100, 350),
+        ("eval_split", "test", "validation"),
+        ("train_split", "test", "train"),
+        ("max_tokens", 128, None),
+    ],
+)
+def test_each_arg_is_over_distinct_datasets_and_says_which(found, key, one, other):
+    """Two cells of one dataset that differ in a setting of it are of two averages."""
+
+    def cell(name, value, new):
+        parts = {"model": ELECTRA, "reg": Ivra(), "dataset": schema.Dataset(name=name, target="answer", **{key: value})}
+        return name, parts, both(COMP, [0.1] * 3, [new] * 3)
+
+    gains = [("imdb", one, 0.2), ("esnli", one, 0.2), ("esnli", other, 0.4), ("fever", other, 0.5)]
+    report, _ = found(*(cell(*of) for of in gains))
+    rows = rows_of(report)
+    told = {tuple(gain.dataset for gain in row.gains): (row.average, row.title) for row in rows}
+    assert told.keys() == {("e-SNLI answers", "IMDb answers"), ("e-SNLI answers", "FEVER answers")}
+    assert [average for average, _ in told.values()] == pytest.approx([1, 3.5])
+    said = [f"dataset.{key}={'null' if value is None else value}" for value in (one, other)]
+    assert [title.rpartition(" · ")[2] for _, title in told.values()] == said
+    # Between datasets it may differ: nothing is held twice.
+    report, _ = found(cell("imdb", one, 0.2), cell("fever", other, 0.4))
+    (row,) = rows_of(report)
+    assert row.average == pytest.approx(2) and f"dataset.{key}" not in row.title
+
+
+def test_two_releases_of_one_dataset_are_of_two_averages(found):
+    """Cells whose settings are the same and whose examples are not."""
+    reg = {"model": ELECTRA, "reg": Ivra()}
+    report, _ = found(("imdb", reg, both(COMP, [0.1] * 3, [0.2] * 3)))
+    (question,) = report.evidence.questions
+    (held,) = question.held
+    config = {**held.line.cell.config, "fingerprint": "0123456789abcdef"}
+    again = replace(held, line=replace(held.line, cell=replace(held.line.cell, config=config)))
+    rows = relative_gain.rows(replace(question, held=[held, again]))
+    assert [len(row.gains) for row in rows] == [1, 1]
+    assert [row.title.rpartition(" · ")[2] for row in rows] == ["fingerprint=imdbxxxx", "fingerprint=01234567"]
+
+
 def test_what_is_in_percent_is_guarded_as_a_share_and_counts_where_both_were_asked(found):
     scores = both("simulatability.{}.sim", [40.0, 42.0, 41.0], [50.0, 50.0, 50.0])
     del scores[0]["simulatability.ivra.sim"]
@@ -156,8 +174,8 @@ def test_the_papers_numbers_stand_where_the_cell_is_what_they_are_of(found):
         assert "0.300 ± 0.050 (2) 0.273" in told and "91.23 ± 0.00 (1) 92.80" in told
 
 
-def test_a_module_of_another_cell_gains_beside_any_model_and_is_none_of_the_papers(found, monkeypatch):
-    monkeypatch.setitem(ASKED, "module", "0123456789ab")
+def test_a_module_of_another_cell_gains_beside_any_model_and_is_none_of_the_papers(found, asked):
+    asked["module"] = "0123456789ab"
     scores = both(COMP, [0.2, 0.2], [0.3, 0.3])
     report, _ = found(("imdb", {"model": ELECTRA}, scores), ("esnli", {"model": ELECTRA, "reg": Ivra()}, scores))
     assert [round(row.average, 9) for row in rows_of(report)] == [0.5, 0.5]
@@ -186,27 +204,3 @@ def test_the_papers_numbers_are_six_methods_by_three_measures_by_two_datasets():
         (0.357, "ivra", "sparsemax"),
     }
     assert math.isclose(sum(printed.values()), 5.364 + 5.317 + 1.255 + 1.516 + 2.020 + 1.740)
-
-
-def test_a_trained_module_is_tested_against_the_untrained_one_with_random_words_beside(found):
-    """Over the splits that both have, by the same paired test as all else; the record's scores say nothing of it."""
-    draw = np.random.default_rng(0)
-    flips = "erasure.{}.flips_over_random"
-    before = [{flips.format("ivra"): 20 + draw.normal(), COMP.format("random"): 0.1} for _ in range(14)]
-    after = [{**one, flips.format("ivra"): one[flips.format("ivra")] + 3 + draw.normal()} for one in before]
-    of = {"peft": Full()}
-    report, root = found(
-        ("esnli", {"reg": Ivra(name="ivra", criteria=[]), **of}, before),
-        ("esnli", {"reg": Ivra(name="ivra", criteria=["comp"]), **of}, after[:12]),
-        ("esnli", {"reg": Ivra(name="ivra", criteria=["suff"], slope=0.1), **of}, after),
-    )
-    (shift,) = report.evidence.shifts
-    change = {name.raw: change for name, change in shift.changes.items()}[flips.format("ivra")]
-    sides = [[one[flips.format("ivra")] for one in side[:12]] for side in (after, before)]
-    assert change.difference.p_holm == pytest.approx(wilcoxon(*sides).pvalue)
-    assert change.difference.n == change.better == 12
-    assert not report.pairs
-    told = markdown.document(report)
-    assert "IvRA comp softmax λ=1 against IvRA untrained softmax" in told
-    assert re.search(r"\| COMP† ↑ \| random \| 0.100 \| 0.100 \| \+0.000 \(12\) \|", told)
-    assert "λ=1 against" in page.document(report, root)

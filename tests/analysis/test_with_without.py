@@ -12,7 +12,9 @@ from caref.analysis.every_cell import best, lines
 from caref.analysis.significance import holm, interval, signed_rank
 from caref.analysis.with_without import caution, headline, pairs
 from caref.config import schema
+from caref.objectives.terms.ivra import Ivra
 from caref.objectives.terms.sced import Sced
+from caref.objectives.terms.smat import Smat
 from caref.report import findings, markdown
 from caref.report.html import page
 
@@ -38,6 +40,24 @@ def test_cells_that_differ_in_the_regulariser_alone_are_a_pair(make_cell):
         (cells[0].signature, cells[1].signature),
         (cells[0].signature, cells[2].signature),
     }
+
+
+def test_a_cell_whose_model_is_the_plain_one_is_no_pair_and_in_no_family_of_tests(make_cell):
+    """A module that leaves the model alone: its p would be 1 by construction, and weigh on all others'."""
+    before, after = spread(80, 2, 1, n=20), spread(81, 2, 2, n=20)
+    regs = [Ivra(), Smat(scope="module"), Ivra(criteria=[]), Ivra(criteria=[], scope="joint")]
+    regs.append(Smat(criteria=["sim"], scope="joint"))  # simulatability reaches the module alone
+    plain = [make_cell("AQ", "esnli", before), *(make_cell("AQ", "esnli", before, reg=reg) for reg in regs)]
+    moved = [Sced(), Ivra(lambda_sced=0.1), Ivra(criteria=[], lambda_kl=0.1), Ivra(scope="joint")]
+    others = [make_cell("AQ", "esnli", after, reg=reg) for reg in moved]
+    found = pairs(lines([*plain, *others]))
+    assert {(pair.without.cell.signature, pair.regularised.cell.signature) for pair in found} == {
+        (plain[0].signature, one.signature) for one in others
+    }
+    assert "higher in 4 of 4 pairs of cells" in headline(found)
+    (alone,) = pairs(lines([*plain, others[0]]))
+    assert alone.changes["nbert"].difference.p_holm == pytest.approx(alone.changes["nbert"].difference.p)
+    assert headline([alone]) == "With the regulariser, nBERT is 0.90 higher on 20 splits"
 
 
 def test_a_pair_is_compared_over_the_splits_that_both_have(make_cell):

@@ -126,8 +126,9 @@ def test_a_student_is_what_a_loop_makes_of_it(loaded, peft, monkeypatch):
     expected = torch.tensor(by_hand(backbone, peft("lora_r4"), asked, labels.tolist(), shares)).log_softmax(-1)
     torch.testing.assert_close(torch.tensor(told[2][0]), expected, rtol=1e-3, atol=1e-4)
     first = np.argsort([np.random.default_rng((one.seed, 0)).random() for one in asked])
-    others = labels[sorted(first[2:])]
+    others, usual = labels[sorted(first[2:])], np.bincount(labels[first[:2]]).argmax()
     assert scores["n"] == 8 and scores["taught"] == 2
+    assert scores["most_frequent"] == 100 * (others == usual).mean()
     assert scores["saliency.sim"] == pytest.approx(100 * (expected.argmax(-1).numpy() == others).mean())
     assert not torch.allclose(torch.tensor(told[1][0]), torch.tensor(told[2][0]), atol=1e-3)
     assert not torch.allclose(torch.tensor(told[0][0]), torch.tensor(told[1][0]), atol=1e-3)

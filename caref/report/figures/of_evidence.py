@@ -1,4 +1,4 @@
-"""The figures of evidence: reliability and risk over coverage, with and without the regulariser."""
+"""The figures of evidence: reliability, risk over coverage and what comes epoch by epoch, side by side in a pair."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,9 @@ from caref.results.evidence_scores import SCORES
 
 BINS = 15  # of equal width, as `caref.evidence.measures.calibration` has them
 _ACCURACY, _COURSES = "calibration.choice_accuracy", ("erasure.*.flips", "alignment.*.f1")
-_COLOURS = {"without": SERIES[1], "with": SERIES[0], "": SERIES[0]}
+_COLOURS = {"without": SERIES[1], "untrained": SERIES[1], "with": SERIES[0], "trained": SERIES[0], "": SERIES[0]}
+_TOLD = {side: f" ({side} the regulariser)" for side in ("without", "with")}
+_TOLD |= {side: f" ({side} module)" for side in ("untrained", "trained")}
 
 
 @dataclass(frozen=True)
@@ -26,24 +28,32 @@ class Subject:
     """What one figure shows: a pair of cells, or a cell that has none."""
 
     title: str
-    sides: Mapping[str, Held]  # by "without" and "with"; by "" where there is one
+    sides: Mapping[str, Held]  # by what a pair's sides are called; by "" where there is one
 
     @property
     def demo(self) -> bool:
         return any("demo" in held.line.source for held in self.sides.values())
 
 
-def subjects(found: Evidence) -> list[Subject]:
-    """The first few pairs; where there is none, the first few cells."""
-    pairs = [Subject(one.title, {"without": one.without, "with": one.regularised}) for one in found.shifts]
+def subjects(found: Evidence, of_models: bool = False) -> list[Subject]:
+    """The first few pairs; where there is none, the first few cells.
+
+    Args:
+        of_models: of what is the model's alone: no pair, and no second cell, of one model.
+    """
+    shifts = [one for one in found.shifts if not (of_models and one.pair.one_model)]
+    if shifts:
+        both = [dict(zip(one.pair.sides, (one.without, one.regularised), strict=True)) for one in shifts]
+        return [Subject(one.title, sides) for one, sides in zip(shifts, both, strict=True)][:MOST_SHOWN]
+    again = {id(one.regularised) for one in found.shifts}
     named = zip(titles((held.line for held in found.held), only_demo=True), found.held, strict=True)
-    return (pairs or [Subject(title, {"": held}) for title, held in named])[:MOST_SHOWN]
+    return [Subject(title, {"": held}) for title, held in named if id(held) not in again][:MOST_SHOWN]
 
 
 def drawn(found: Evidence, results_dir: Path) -> tuple[list[Figure], list[str]]:
     """The figures of what there is, and what is amiss with the files they rest on."""
     figures, amiss = [], []
-    for number, subject in enumerate(subjects(found), start=1):
+    for number, subject in enumerate(subjects(found, of_models=True), start=1):
         pooled = {side: reliability(held) for side, held in subject.sides.items()}
         if all(pooled.values()):
             figures.append(_reliability(subject, pooled, number))
@@ -53,6 +63,7 @@ def drawn(found: Evidence, results_dir: Path) -> tuple[list[Figure], list[str]]:
             amiss += told
         if all(map(len, curves.values())):
             figures.append(_risk_coverage(subject, curves, number))
+    for number, subject in enumerate(subjects(found), start=1):
         figures += [
             _by_epoch(subject, side, held, courses, f"epochs-{number}{'-' * bool(side)}{side}")
             for side, held in subject.sides.items()
@@ -230,7 +241,7 @@ def _by_epoch(subject: Subject, side: str, held: Held, courses: Mapping[str, Map
         if subject.demo:
             drawing.watermark(plot)
         caption = (
-            f"{subject.title}{f' ({side} the regulariser)' if side else ''}. Means over {held.n} splits; epoch 0 is "
+            f"{subject.title}{_TOLD.get(side, '')}. Means over {held.n} splits; epoch 0 is "
             "before the training. Epochs of one training are no independent observations: no p is told of these."
         )
         return drawing.finished(plot, name, "Flips and alignment beside accuracy, by epoch", caption)

@@ -1,4 +1,4 @@
-"""The page's section on evidence: calibration and faithfulness, with against without the regulariser."""
+"""The page's section on evidence: calibration and faithfulness, pair by pair and cell by cell."""
 
 from html import escape
 
@@ -9,7 +9,8 @@ from caref.report import evidence_grids
 from caref.report.findings import Findings
 from caref.report.html.figures import drawn
 
-_OPEN = 2  # pairs whose table is open when the page is
+_OPEN = 2  # pairs of a heading whose table is open when the page is
+_PAIRS = {"With against without the regulariser": False, "Trained against untrained module": True}  # are of modules
 
 
 def section(findings: Findings) -> str:
@@ -28,14 +29,19 @@ def section(findings: Findings) -> str:
 
 def _question(question: Question, only_demo: bool) -> str:
     titles = every_cell.titles((held.line for held in question.held), only_demo)
-    pairs = [_folds(evidence_grids.shift(one), at < _OPEN) for at, one in enumerate(question.shifts)]
     by_cell = [evidence_grids.attributions(*one) for one in zip(question.held, titles, strict=True)]
     named = [_folds(grid, False) for grid in by_cell if grid]
     claims = [_folds(grid, False) for grid in evidence_grids.claims(question, titles)]
-    folded = {"With against without the regulariser": pairs, evidence_grids.CLAIMS: claims, "Attributions": named}
+    folded = {head: _pairs(question, of_module) for head, of_module in _PAIRS.items()}
+    folded |= {evidence_grids.CLAIMS: claims, "Attributions": named}
     blocks = [f"<h4>{head}</h4>{''.join(own)}" for head, own in folded.items() if own]
     cells = "".join(map(titled, evidence_grids.cells(question, titles)))
     return f"<h3>{escape(question.title).capitalize()}</h3>{''.join(blocks)}{cells}"
+
+
+def _pairs(question: Question, of_module: bool) -> list[str]:
+    shifts = [one for one in question.shifts if one.pair.of_module == of_module]
+    return [_folds(evidence_grids.shift(one), at < _OPEN) for at, one in enumerate(shifts)]
 
 
 def _folds(grid: Grid, opened: bool) -> str:
