@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 
+from caref.data.batches import Encoded
 from caref.data.splits import Split
 from caref.errors import UserError
 from caref.evaluation.parse import Parsed
@@ -87,13 +89,7 @@ def probe(
     if not measures:
         told = "each asks for explanations, and dataset.target=answer has none"
         raise UserError(f"evidence.measures={list(asked['measures'])}: {told}; ask for calibration, say")
-    questions = [
-        [
-            _question(dataset, split, place, backbone, own[place], answers_only)
-            for place in chosen(split, asked["examples"])
-        ]
-        for split, own in zip(splits, written, strict=True)
-    ]
+    questions = _questions(backbone, dataset, splits, written, asked, answers_only)
     reading = Reading(
         model,
         backbone,
@@ -118,17 +114,62 @@ def probe(
     ]
 
 
+def prompts(
+    backbone: Backbone, dataset: str, splits: Sequence[Split], asked: Mapping, answers_only: bool = False
+) -> dict[tuple[str, str], list[Encoded]]:
+    """What models are let write after beside the questions themselves: by key of evidence and what is asked there.
+
+    A measure or an attribution that asks such prompts has a function `prompts`, from a reading to all of them.
+    """
+    vain = of_explanations(asked) if answers_only else []
+    asking = {
+        (f"evidence.{key}", name): module.prompts
+        for (key, name), module in _modules(asked).items()
+        if hasattr(module, "prompts") and name not in vain
+    }
+    if backbone.classifier or not asking or not asked["measures"]:
+        return {}
+    unwritten = [[Parsed("", "", broken=False)] * len(split.evaluation) for split in splits]
+    questions = _questions(backbone, dataset, splits, unwritten, asked, answers_only)
+    reading = Reading(None, backbone, questions, dataset=dataset)
+    return {key: of(reading) for key, of in asking.items()}
+
+
 def of_explanations(asked: Mapping) -> list[str]:
     """What is asked, measures and attributions, that looks at free-text explanations."""
-    named = [("measures", name) for name in asked["measures"]]
-    named += [("attribution", name) for name in asked["attributions"]]
-    modules = {name: import_module(f"caref.evidence.{package}.{name}") for package, name in named}
-    return [name for name, module in modules.items() if getattr(module, "OF_EXPLANATIONS", False)]
+    return [name for (_, name), module in _modules(asked).items() if getattr(module, "OF_EXPLANATIONS", False)]
+
+
+def _modules(asked: Mapping) -> dict[tuple[str, str], ModuleType]:
+    """Measures and attributions, by the key of evidence they are asked under and their names."""
+    packages = {"measures": "measures", "attributions": "attribution"}
+    return {
+        (key, name): import_module(f"caref.evidence.{package}.{name}")
+        for key, package in packages.items()
+        for name in asked[key]
+    }
 
 
 def teaches(measures: Sequence[str]) -> bool:
     """Whether one of these measures teaches students, who start where the models did."""
     return any(getattr(import_module(f"caref.evidence.measures.{name}"), "TEACHES", False) for name in measures)
+
+
+def _questions(
+    backbone: Backbone,
+    dataset: str,
+    splits: Sequence[Split],
+    written: Sequence[Mapping[int, Parsed] | Sequence[Parsed]],
+    asked: Mapping,
+    answers_only: bool,
+) -> list[list[Question]]:
+    return [
+        [
+            _question(dataset, split, place, backbone, own[place], answers_only)
+            for place in chosen(split, asked["examples"])
+        ]
+        for split, own in zip(splits, written, strict=True)
+    ]
 
 
 def _question(

@@ -1,8 +1,8 @@
 """Asking a model itself which words decide, as Fayyaz et al. do: a list of words, separated by `|`.
 
-A model that was trained to answer and explain mostly writes no list any more; it can be asked as it was before. What
-can be read of its text is taken for the words it names; where that is none of the input's, it names none, and measures
-count it as such.
+A model that was trained to answer and explain mostly writes no list any more; it can be asked as it was before. A text
+that is no list names no word, and measures count it as such. A word of a list that the input lacks is a word named in
+vain: it counts in precision and removes nothing.
 """
 
 import re
@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from caref.data.batches import Encoded, encode
-from caref.data.prompts import text
+from caref.data.prompts import SEPARATOR, text
 from caref.errors import UserError
 from caref.evaluation.generate import side_by_side
 from caref.evidence.reading import Question, Reading
@@ -23,14 +23,14 @@ def named(
     reading: Reading,
     labels: Sequence[Sequence[int]],
     request: Callable[[Question, str], str],
-    count: Callable[[Question], int],
+    count: Callable[[Question], int | None],
 ) -> list[list[np.ndarray]]:
-    """By split and question, (words,): 1.0 for each word that the model names, else 0.
+    """By split and question, what the model lists, as `told` reads it.
 
     Args:
         labels: by split and question, the choice that is explained.
         request: what a question with an answer is followed by.
-        count: how many words of a question may be named.
+        count: how many words of a question are asked for; None for as many as the model likes.
 
     Raises:
         UserError: the model is a classifier, which lists nothing.
@@ -62,18 +62,41 @@ def by_untrained(reading: Reading, labels: Sequence[Sequence[int]], asking: Modu
         return asking.attribute(replace(reading, model=model), labels)
 
 
-def told(question: Question, written: str, count: int) -> np.ndarray:
-    """(words,): 1.0 for the words of a question that a text lists, the first `count` of them, else 0.
+def prompts(reading: Reading, request: Callable[[Question, str], str]) -> list[Encoded]:
+    """Each question with its request, of every choice that may be explained."""
+    return [
+        _asked(reading, one, request(one, choice))
+        for questions in reading.splits
+        for one in questions
+        for choice in one.example.choices
+    ]
+
+
+def told(question: Question, written: str, count: int | None) -> np.ndarray:
+    """(words + m,): 1.0 for the words of a question that a text lists, else 0; then 1.0 for each of m that it lacks.
 
     Words are compared without case and the punctuation around them. Each that is listed stands for all its places, in
-    their order.
+    their order. With `count` places the list is at its end.
     """
-    found = np.zeros(len(question.words))
-    places = [(_bare(question.words[place].text), place) for place in question.rankable]
-    listed = dict.fromkeys(_bare(word) for item in written.split("|") for word in item.split())
-    marked = [place for one in listed if one for word, place in places if word == one]
-    found[marked[:count]] = 1.0
-    return found
+    own = [_bare(word.text) for word in question.words]
+    found, lacking = np.zeros(len(own)), 0
+    for one in dict.fromkeys(filter(None, map(_bare, _listed(written, count)))):
+        room = None if count is None else count - int(found.sum())
+        if room == 0:
+            break
+        found[[place for place in question.rankable if own[place] == one][:room]] = 1.0
+        lacking += one not in own
+    return np.append(found, np.ones(lacking))
+
+
+def _listed(written: str, count: int | None) -> list[str]:
+    """The words of a list; none where the text is no list.
+
+    Without a `|` it is one item, or as many words as were asked for; not an answer with its explanation.
+    """
+    words = written.replace("|", " ").split()
+    prose = SEPARATOR in " ".join(words) or len(words) > (count or 1)
+    return [] if prose and "|" not in written else words
 
 
 def _bare(word: str) -> str:

@@ -119,7 +119,7 @@ class Reading:
         if self.model is not None:
             self.model.eval()
         self.by_example: dict[str, list[list[float | None]]] = {}  # what measures leave of each question of each split
-        self._kept: dict[tuple[str, str], list[list[np.ndarray]]] = {}
+        self._kept: dict[tuple[str, str], list[list[np.ndarray]]] = {}  # what attributions found
         # Of every split, by question and words removed, log p of the choices by each definition.
         self._log_p: list[dict[tuple[int, frozenset[int]], dict[str, np.ndarray]]] = [{} for _ in self.splits]
 
@@ -190,6 +190,22 @@ class Reading:
             attribution: a module of `caref.evidence.attribution`.
             target: `predicted` or `true`; where the two coincide the scores do.
         """
+        return [
+            [own[: len(one.words)] for one, own in zip(*pair, strict=True)]
+            for pair in zip(self.splits, self._found(attribution, target), strict=True)
+        ]
+
+    def lacking(self, attribution: str, target: str = PREDICTED) -> list[list[int]]:
+        """By split and question, how many words an attribution names that the question lacks.
+
+        An attribution that can name such words returns one more score for each, behind those of the words.
+        """
+        return [
+            [len(own) - len(one.words) for one, own in zip(*pair, strict=True)]
+            for pair in zip(self.splits, self._found(attribution, target), strict=True)
+        ]
+
+    def _found(self, attribution: str, target: str) -> list[list[np.ndarray]]:
         key = attribution, target
         if key not in self._kept:
             attribute = import_module(f"caref.evidence.attribution.{attribution}").attribute

@@ -14,6 +14,7 @@ from caref.running import lent, provenance
 from caref.running.loaded import Loaded
 
 if TYPE_CHECKING:
+    from caref.data.batches import Encoded
     from caref.evidence.probe import Evidence
     from caref.models.packed import PackedPart
 
@@ -69,6 +70,13 @@ class Inquiry(Loaded):
         run = provenance.of(self.device, self.dtype, seconds, len(splits))
         marks = [{"module": lent.digest(asked["module"], split.index)} if part.lent else {} for split in splits]
         return [replace(one, run=run | mark) for one, mark in zip(found, marks, strict=True)]
+
+    def prompts(self, splits: Sequence[Split]) -> "dict[tuple[str, str], list[Encoded]]":
+        """What evidence lets the models write after beside the examples themselves, see `caref.evidence.probe`."""
+        from caref.evidence.probe import prompts
+
+        asked = OmegaConf.to_container(self.job.evidence)
+        return prompts(self.backbone, self.job.dataset.name, splits, asked, self.answers_only)
 
     def evidence_amid(self, part, splits: Sequence[Split], evaluation: Sequence[Sequence]) -> "list[Evidence]":
         """Of each split, amid its training: its model writes for the examples that are looked at."""

@@ -1,6 +1,6 @@
 """Whether what a job reads and writes fits a model whose positions are counted, before anything is trained."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import nn
 
@@ -19,6 +19,7 @@ def check(
     written: int,
     prefix: int,
     choices: Sequence[Encoded] = (),
+    further: Mapping[tuple[str, str], Sequence[Encoded]] | None = None,
 ) -> None:
     """Refuse what is longer than a learnt table of positions, as BART, GPT-2 and OPT have one.
 
@@ -28,6 +29,7 @@ def check(
         written: tokens of a generation, at most.
         prefix: virtual tokens before every layer's own, which take positions too.
         choices: whose probability is asked, also with what is written for another choice after them.
+        further: what else is generated for, by the key and the name that ask for it.
 
     Raises:
         UserError: naming the longest example and the key.
@@ -36,10 +38,11 @@ def check(
         fits = f"{backbone.model.config.model_type} has {limit} positions" + (f" in its {part}" if part else "")
         fits += f", of which the prefix takes {prefix} (peft.tokens)" if prefix and part != "encoder" else ""
         room = limit if part == "encoder" else limit - prefix
-        for key, told, length, example in _lengths(backbone, part, examples, asked, written, choices):
+        for key, told, length, example in _lengths(backbone, part, examples, asked, written, choices, further or {}):
             if length > room:
                 begun = backbone.tokenizer.decode(example.prompt[:12], skip_special_tokens=True).strip()
-                mend = "; dataset.max_tokens shortens inputs (dataset.sampling=balanced)" * (key == "dataset.name")
+                mend = "; ask for less, or" if key.startswith("evidence.") else ";" * (key == "dataset.name")
+                mend += " dataset.max_tokens shortens inputs (dataset.sampling=balanced)" * bool(mend)
                 raise UserError(
                     f"{key}: {told} of the example that begins {begun!r} takes {length} tokens, but {fits}{mend}"
                 )
@@ -68,13 +71,17 @@ def _lengths(
     asked: Sequence[Encoded],
     written: int,
     choices: Sequence[Encoded],
+    further: Mapping[tuple[str, str], Sequence[Encoded]],
 ) -> Iterator[tuple[str, str, int, Encoded]]:
     """The key, what is read, its tokens and the example, of the longest of each; the last token written is not read."""
     both = [*examples, *asked]
     longest = max(both, key=lambda one: len(one.prompt))
     start = len(backbone.start)
+    most = {asks: max(prompts, key=lambda one: len(one.prompt)) for asks, prompts in further.items() if prompts}
     if part == "encoder" or backbone.classifier:
         yield "dataset.name", "the source", len(longest.prompt), longest
+        for (key, name), prompt in most.items():
+            yield key, f"what {name} asks", len(prompt.prompt), prompt
         return
     own = 0 if backbone.encoder_decoder else 1  # a decoder alone reads the prompt too
     target = max(examples, key=lambda one: own * len(one.prompt) + len(one.target))
@@ -90,6 +97,9 @@ def _lengths(
         read = max(choices, key=lambda one: own * len(one.prompt) + len(one.target))
         length = start + own * len(read.prompt) + len(read.target) + written - 1
         yield "evidence.measures", "a choice with an explanation", length, read
+    for (key, name), prompt in most.items():
+        length = start + own * len(prompt.prompt) + written - 1
+        yield key, f"what {name} asks, and evaluation.max_new_tokens={written} after it,", length, prompt
 
 
 def limits(backbone: Backbone) -> dict[str, int]:

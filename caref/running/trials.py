@@ -85,7 +85,8 @@ def check_lengths(bench: Workbench, splits: Sequence[Split]) -> None:
         train = [one for split in splits for one in bench.tokens(split.train)]
         asked = [one for split in splits for one in bench.tokens(split.evaluation)]
         written, prefix = bench.job.evaluation.max_new_tokens, bench.job.peft.get("tokens", 0)
-        lengths.check(bench.backbone, train, asked, written, prefix, _choices(bench, splits, asked))
+        choices, further = _choices(bench, splits, asked), bench.prompts(splits)
+        lengths.check(bench.backbone, train, asked, written, prefix, choices, further)
 
 
 def _choices(bench: Workbench, splits: Sequence[Split], asked: Sequence) -> list:

@@ -123,6 +123,7 @@ def test_f1_and_iou_by_hand():
     # named [1,3) meets [2,4) by 1/3: not found. [5,8) meets [5,7) by 2/3: found. P = 1/2; R = 1/2
     assert alignment.iou_f1([[1, 2, 5, 6, 7]], [[2, 3, 5, 6]]) == pytest.approx(0.5)
     assert alignment.iou_f1([[]], [[2]]) == 0
+    assert alignment.iou_f1([[2]], [[2]], [3]) == alignment.f1((2,), (2,), 3) == pytest.approx(2 * 0.25 / 1.25)
     assert alignment.iou_f1([], []) is None
 
 

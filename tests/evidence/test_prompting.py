@@ -1,11 +1,14 @@
 """Words that a model lists when it is asked for them: how a list is read, what is asked, and lists that never come."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
 from additive import made
+from sklearn.metrics import f1_score
 
-from caref.data.examples import Example
+from caref.data.examples import Example, Span
 from caref.evidence import prompted
 from caref.evidence.attribution import prompting, prompting_top, prompting_top_untrained, prompting_untrained
 from caref.evidence.measures import alignment, erasure
@@ -33,8 +36,67 @@ PAIR = Example("1", {"premise": "A dog, old as the DOG", "hypothesis": "Is it ol
 )
 def test_a_list_stands_for_the_words_of_the_input_that_it_holds(written, count, named, backbone):
     one = question("esnli", PAIR, backbone("tiny_t5"))
-    found = prompted.told(one, written, count)
+    found = prompted.told(one, written, count)[: len(one.words)]
     assert sorted(one.words[place].text for place in np.flatnonzero(found)) == sorted(named.split())
+
+
+FIELDS = {"premise": "A man is walking the dog", "hypothesis": "The man sits"}
+WALK = Example("2", FIELDS, CHOICES, 2, ("x",), (Span("premise", 21, 24), Span("hypothesis", 8, 12)))  # dog, sits
+PROSE = "contradiction because the man is not walking and sitting at a time"
+
+
+@pytest.mark.parametrize(
+    ("written", "count", "named", "lacking"),
+    [
+        (PROSE, None, "", 0),  # what a trained model writes to whatever it is asked
+        (PROSE, 20, "", 0),
+        ("the man sits", None, "", 0),  # nothing parts a sentence from a list
+        ("the man sits", 2, "", 0),
+        ("man sits", 3, "man man sits", 0),
+        ("sits", None, "sits", 0),
+        ("contradiction", None, "", 1),
+        ("dog | purple | banana | kite", None, "dog", 3),
+        ("Purple | purple, | sitting", None, "", 2),  # each once, and as it stands
+        ("the dog | because it", None, "the The dog", 2),
+        ("purple | dog | kite | sits", 1, "dog", 1),  # with the last word asked for a list is at its end
+        ("|", None, "", 0),
+    ],
+)
+def test_a_text_that_is_no_list_names_nothing_and_words_that_are_not_there_are_counted(
+    written, count, named, lacking, backbone
+):
+    one = question("esnli", WALK, backbone("tiny_t5"))
+    found = prompted.told(one, written, count)
+    assert len(found) == len(one.words) + lacking and found[len(one.words) :].all()
+    assert sorted(one.words[place].text for place in np.flatnonzero(found[: len(one.words)])) == sorted(named.split())
+
+
+@pytest.mark.parametrize("name", ("prompting", "prompting_untrained"))
+def test_words_that_are_not_there_count_in_precision_and_remove_nothing(name, backbone, monkeypatch):
+    backbone, texts = backbone("tiny_t5"), ["dog | purple | banana | kite", PROSE, "man | sits | kite"]
+    monkeypatch.setattr(prompted, "side_by_side", lambda *asked: [texts])
+    few = [question("esnli", WALK, backbone) for _ in texts]
+    reading = Reading(backbone.model, backbone, [few], attributions=(name,), dataset="esnli", untrained=as_it_is)
+    marked = [float(word.marked) for word in few[0].words]
+    assert [few[0].words[place].text for place in np.flatnonzero(marked)] == ["sits", "dog"]
+    named = [[word.text in own for word in few[0].words] for own in (("dog",), (), ("man", "sits"))]
+    scores = [
+        f1_score([*marked, *[0] * wrong], [*own, *[1] * wrong], zero_division=0)
+        for own, wrong in zip(named, (3, 0, 1), strict=True)
+    ]
+    (aligned,), (erased,) = alignment.measure(reading), erasure.measure(reading)
+    assert aligned[f"{name}.f1"] == pytest.approx(np.mean(scores))
+    assert aligned[f"{name}.named"] == pytest.approx(100 * 2 / 3)
+    # Spans named: "dog" of 4, none, and "man sits" of "man sits", "man" and "kite"; marked: 2 each.
+    precision, recall = np.mean([1 / 4, 1 / 3]), np.mean([1 / 2, 0, 1 / 2])
+    assert aligned[f"{name}.iou_f1"] == pytest.approx(2 * precision * recall / (precision + recall))
+    assert erased[f"{name}.n"] == 2 and erased[f"{name}.words"] == pytest.approx((1 + 3) / 2)
+    assert [len(own) for own in reading.word_scores(name)[0]] == [len(few[0].words)] * 3
+
+
+@contextmanager
+def as_it_is():
+    yield None
 
 
 def test_what_is_asked_names_the_answer_and_how_many_words():

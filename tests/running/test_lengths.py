@@ -78,6 +78,35 @@ def test_a_job_is_refused_before_it_trains(composed, tmp_path):
     assert not list(tmp_path.glob("*/splits/*"))
 
 
+@pytest.mark.parametrize(
+    ("model", "key", "asked", "refused"),
+    [
+        ("tiny_bart", "max_position_embeddings", "attributions=[prompting]", "what prompting asks"),
+        ("tiny_bart", "max_position_embeddings", "attributions=[prompting_top_untrained]", "what prompting_top_untrai"),
+        ("tiny_gpt2", "n_positions", "attributions=[prompting_top]", "what prompting_top asks, and evaluation.max_new"),
+        ("tiny_bart", "max_position_embeddings", "measures=[mention]", "what mention asks"),
+    ],
+)
+def test_what_evidence_asks_beside_the_text_is_counted(model, key, asked, refused, composed, tmp_path):
+    """With as many positions as a refusal says are needed the job is refused for something longer, or runs."""
+    line = (*SMALL, "dataset=esnli", f"model={model}", "peft=base", "train.epochs=1", f"results_dir={tmp_path}")
+    line += ("evaluation.max_new_tokens=8", "dataset.train_size=3", "dataset.eval_size=20", "splits=1", "evidence=full")
+    line += ("evidence.attributions=[random]", "evidence.measures=[erasure]", f"evidence.{asked}")
+    line += ("dataset.target=answer",) * ("prompting" in asked)
+    told, positions = [], 60
+    while positions:
+        try:
+            jobs.run(composed(*line, f"model.config.{key}={positions}"))
+            break
+        except UserError as error:
+            told.append(str(error))
+            assert not list(tmp_path.glob("*/splits/*"))
+            positions = int(re.search(r"takes (\d+) tokens", told[-1])[1])
+    assert told[-1].startswith(f"evidence.{asked.partition('=')[0]}: {refused}")
+    assert "; ask for less, or dataset.max_tokens shortens inputs" in told[-1]
+    assert len(list(tmp_path.glob("*/evidence/*/001.json"))) == 1
+
+
 def test_texts_that_are_too_long_lose_their_end_where_that_is_asked_and_it_is_told(composed, tmp_path, capfd):
     line = ("source=demo", "dataset=esnli", "dataset.target=answer", "dataset.sampling=balanced", "splits=0:2")
     line += (

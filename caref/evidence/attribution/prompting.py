@@ -4,8 +4,13 @@ from caref.evidence import prompted
 
 
 def attribute(reading, labels):
-    """Word scores by split and question: 1 where listed, else 0; see `Reading.word_scores`."""
-    return prompted.named(reading, labels, request, lambda question: len(question.words))
+    """Word scores by split and question: 1 where listed, else 0; see `prompted.told`."""
+    return prompted.named(reading, labels, request, lambda question: None)
+
+
+def prompts(reading):
+    """What it asks, see `caref.evidence.probe.prompts`."""
+    return prompted.prompts(reading, request)
 
 
 def request(question, answer: str) -> str:

@@ -8,8 +8,13 @@ from caref.evidence.measures.erasure import held_to
 
 
 def attribute(reading, labels):
-    """Word scores by split and question: 1 where listed, else 0; see `Reading.word_scores`."""
+    """Word scores by split and question: 1 where listed, else 0; see `prompted.told`."""
     return prompted.named(reading, labels, request, held_to)
+
+
+def prompts(reading):
+    """What it asks, see `caref.evidence.probe.prompts`."""
+    return prompted.prompts(reading, request)
 
 
 def request(question, answer: str) -> str:

@@ -3,7 +3,9 @@
 from caref.evidence import prompted
 from caref.evidence.attribution import prompting_top
 
+prompts = prompting_top.prompts  # the same requests
+
 
 def attribute(reading, labels):
-    """Word scores by split and question: 1 where listed, else 0; see `Reading.word_scores`."""
+    """Word scores by split and question: 1 where listed, else 0; see `prompted.told`."""
     return prompted.by_untrained(reading, labels, prompting_top)

@@ -24,8 +24,8 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
         people marked, against those, mean over examples; `A.f1.ANSWER`, of the examples with that right answer, where
         all examples have the same choices; `A.iou_f1`; and where A ranks the words `A.auprc` and `A.auc`, else
         `A.named`, the % of these examples of which it names any word: where it names none F1 is 0, as ERASER has it,
-        but None if it never does. `chance.f1`: what random words come to in expectation, the mean share of words that
-        is marked.
+        but None if it never does. Words that it names and the example lacks are among its words, and wrong.
+        `chance.f1`: what random words come to in expectation, the mean share of words that is marked.
     """
     found = []
     for split, questions in enumerate(reading.splits):
@@ -37,16 +37,16 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
         for name in (name for name in reading.attributions if name != "human"):
             ranked = [reading.word_scores(name, TRUE)[split][place] for place in places]
             named = [words_named(name, *pair) for pair in zip(marked, ranked, strict=True)]
+            lacking = [reading.lacking(name, TRUE)[split][place] for place in places]
             if name in SETS:
                 scores[f"{name}.named"] = _mean([100.0 * bool(words) for words in named])
-            pairs = list(zip(named, marked, strict=True)) if any(named) else []
-            f1s = [f1(words, np.flatnonzero(marks(one))) for words, one in pairs]
+            rows = list(zip(named, map(np.flatnonzero, map(marks, marked)), lacking, strict=True)) if any(named) else []
+            f1s = [f1(*row) for row in rows]
             scores[f"{name}.f1"] = _mean(f1s)
             for answer in answers:
-                of_answer = [value for value, (_, one) in zip(f1s, pairs, strict=True) if one.example.answer == answer]
+                of_answer = [value for value, one in zip(f1s, marked, strict=False) if one.example.answer == answer]
                 scores[f"{name}.f1.{answer}"] = _mean(of_answer)
-            spans_of = [words for words, _ in pairs], [np.flatnonzero(marks(one)) for _, one in pairs]
-            scores[f"{name}.iou_f1"] = iou_f1(*spans_of)
+            scores[f"{name}.iou_f1"] = iou_f1(*zip(*rows, strict=True)) if rows else None
             if name not in SETS:
                 for measured, value in _ranking(marked, ranked).items():
                     scores[f"{name}.{measured}"] = value
@@ -65,10 +65,14 @@ def words_named(attribution: str, question: Question, scores: np.ndarray) -> tup
     return top(question.rankable, scores, count)
 
 
-def f1(named: Sequence[int], marked: Sequence[int]) -> float:
-    """Of two sets of words; 0 where none is named."""
+def f1(named: Sequence[int], marked: Sequence[int], lacking: int = 0) -> float:
+    """Of two sets of words; 0 where none is named.
+
+    Args:
+        lacking: how many more words are named, which are not there to be marked.
+    """
     both = len({*named} & {*marked})
-    return 2 * both / (len(named) + len(marked)) if both else 0.0
+    return 2 * both / (len(named) + lacking + len(marked)) if both else 0.0
 
 
 def spans(words: Sequence[int]) -> list[tuple[int, int]]:
@@ -82,19 +86,24 @@ def spans(words: Sequence[int]) -> list[tuple[int, int]]:
     return found
 
 
-def iou_f1(named: Sequence[Sequence[int]], marked: Sequence[Sequence[int]]) -> float | None:
+def iou_f1(
+    named: Sequence[Sequence[int]], marked: Sequence[Sequence[int]], lacking: Sequence[int] | None = None
+) -> float | None:
     """ERASER's: a named span is found where its best IOU with a marked one is at least 0.5.
 
     F1 of two means over examples: found / named spans, where any is named, and found / marked spans, at most 1 each.
+
+    Args:
+        lacking: of each example how many more words are named, which are not there: each is a span that is not found.
     """
     if not marked:
         return None
     precisions, recalls = [], []
-    for pair in zip(named, marked, strict=True):
+    for *pair, more in zip(named, marked, lacking or [0] * len(marked), strict=True):
         ours, theirs = map(spans, pair)
         found = sum(any(_iou(one, other) >= OVERLAP for other in theirs) for one in ours)
-        if ours:
-            precisions.append(found / len(ours))
+        if ours or more:
+            precisions.append(found / (len(ours) + more))
         recalls.append(min(1.0, found / len(theirs)))
     precision, recall = (float(np.mean(values)) if values else 0.0 for values in (precisions, recalls))
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0

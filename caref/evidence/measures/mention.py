@@ -11,6 +11,8 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import pearsonr
 
+from caref.data.batches import Encoded, for_backbone
+from caref.data.prompts import text
 from caref.evaluation.generate import side_by_side
 from caref.evaluation.parse import parse
 from caref.evidence.attribution.explanation_words import content_words
@@ -51,6 +53,16 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
         for questions, insertions, before, table, texts in zip(
             reading.splits, changed, reading.log_p(), tables, written, strict=True
         )
+    ]
+
+
+def prompts(reading: Reading) -> list[Encoded]:
+    """What it asks, see `caref.evidence.probe.prompts`."""
+    return [
+        for_backbone(one.example, text(reading.dataset, one.example), reading.backbone)
+        for questions in reading.splits
+        for own in questions
+        for one in inserted(own.example, own.seed)
     ]
 
 
