@@ -25,7 +25,11 @@ from caref.results.writing import write_atomically
 # Of what measures and attributions compute: evidence of one edition is not evidence of another.
 EDITION = 2
 # Measures and attributions that have changed by themselves since, and how often: evidence without them stays as it is.
-REVISED = {"robustness": 1}  # by reading.choices; by sequence whatever was asked before
+REVISED = {
+    "robustness": 1,  # by the reading's choices; once by all their tokens, whatever was asked
+    # a reply in prose is no list, and listed words that the input lacks count
+    **dict.fromkeys(("prompting", "prompting_top", "prompting_untrained", "prompting_top_untrained"), 1),
+}
 
 
 @dataclass
