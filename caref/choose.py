@@ -40,7 +40,8 @@ def text(results_dir: Path, metric: str, repeats: int, seed: int) -> str:
     grid = choosing.grid_of(chosen, repeats)
     table = tables.aligned([row[:-1] for row in (grid.head, *grid.body)])
     often = [f"{choice.title}: chosen {choice.chosen()}" for choice in chosen]
-    return "\n".join([table, "", *often, "", textwrap.fill(grid.note, 120), *remarks])
+    amiss = [f"{line.cell.signature}: {told}" for line in found for told in (line.refused, *line.warnings) if told]
+    return "\n".join([table, "", *often, "", textwrap.fill(grid.note, 120), *remarks, *amiss])
 
 
 @reported()

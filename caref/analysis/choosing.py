@@ -111,6 +111,8 @@ def remarks(lines: Iterable[Line], metric: str) -> list[str]:
         limit = f"{called(grid[0])}: {len(grid)} cells have {len(splits)} of up to {max(counts)} splits in common"
         if len(grid) == 1:
             alone += 1
+        elif not any(counts):
+            told.append(f"{called(grid[0])}: its {len(grid)} cells have no {MEASURES[metric].label}")
         elif len(splits) < LEAST_SPLITS:
             told.append(f"{limit}, too few to halve ({LEAST_SPLITS}); the fewest has {least.cell.signature}")
         elif len(splits) < max(counts):

@@ -7,6 +7,7 @@ from caref.analysis.paper import DATASETS, variant
 _DATASETS = {**DATASETS, "cos_e_v1.11": "CoS-E v1.11", "fever": "FEVER", "imdb": "IMDb"}
 _BESIDE = ("model", "train", "evaluation", "bertscore", "dataset", "content")
 _SAID = ("train.save", "dataset.target")  # the one changes no number, the other is in the dataset's label
+_OF_EXPLANATIONS = {"bertscore.model", "bertscore.layer", "content.bertscore"}
 _SILENT = {"name", "method", "term"}
 
 
@@ -92,6 +93,9 @@ def apart(descriptions: Iterable[Mapping]) -> list[list[str]]:
     """
     descriptions = list(descriptions)
     shown = [beside(one) for one in descriptions]
+    for key in _OF_EXPLANATIONS & {key for one in shown for key in one}:
+        if len({str(one[key]) for one in shown if key in one}) == 1:  # of those that explain; the others' label says so
+            shown = [{name: value for name, value in one.items() if name != key} for one in shown]
     regs = _regs_apart([one["reg"] for one in descriptions])
     return [own + of_reg for own, of_reg in zip(distinguishing(shown), regs, strict=True)]
 

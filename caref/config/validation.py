@@ -47,6 +47,7 @@ _ONE_OF = {
     "evidence.removal": ("delete", "mask"),
     "evidence.choices": ("tree", "sequence"),
 }
+_UNMEASURED = {"evidence.examples": None, "evidence.removal": "delete", "evidence.choices": "tree"}  # where nothing is
 _NO_PROJECT = "/\\#?%:"
 _RULES = (
     (_AT_LEAST, lambda value, bound: value >= bound, "must be at least {}"),
@@ -95,6 +96,9 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield key, f"there is no {unknown[0]}; choose of {', '.join(known)}"
     if values["evidence.attributions"] and not values["evidence.measures"]:
         yield "evidence.attributions", "no measure looks at them; choose some by evidence.measures, or evidence=full"
+    for key, silent in _UNMEASURED.items():
+        if values[key] != silent and not values["evidence.measures"]:
+            yield key, "nothing is measured then; choose evidence=quick or evidence=full"
     if values["evidence.module"] is not None and "ivra" not in values["evidence.attributions"]:
         yield "evidence.module", "ivra alone reads it; add it to evidence.attributions"
     if epochs := values["evidence.epochs"]:

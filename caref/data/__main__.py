@@ -8,12 +8,16 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
 
 from caref.data import prompts, releases, sampling, splits
 from caref.data.examples import Example
 from caref.data.splits import Protocol
 from caref.errors import UserError, reported
 
+CONF = Path(__file__).parents[2] / "conf" / "dataset"
 _LABEL_WIDTH = 13  # of the column that says what a line is
 
 
@@ -38,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="what the model is to write (default: answer_and_explanation, where there is one)",
     )
     parser.add_argument("--train-split", default="train", help="train, validation or test (default: train)")
-    parser.add_argument("--eval-split", default="validation", help="likewise (default: validation)")
+    parser.add_argument("--eval-split", help="likewise (default: as conf/dataset has it, mostly validation)")
     parser.add_argument("--train-size", type=int, default=48, help="training examples (default: 48)")
     parser.add_argument("--eval-size", type=int, default=350, help="evaluated examples (default: 350)")
     parser.add_argument("--number", type=int, default=3, help="how many examples to show (default: 3)")
@@ -55,14 +59,17 @@ def show(options: argparse.Namespace) -> None:
     indices = splits.parse(options.split)
     if len(indices) != 1:
         raise UserError(f"--split {options.split}: name one split, 0 to {len(splits.SEEDS) - 1}")
-    for option in ("train_size", "eval_size"):
-        if getattr(options, option) < 1:
-            raise UserError(f"--{option.replace('_', '-')} {getattr(options, option)}: must be at least 1")
+    for option, least in (("train_size", 1), ("eval_size", 1), ("number", 0)):
+        if getattr(options, option) < least:
+            raise UserError(f"--{option.replace('_', '-')} {getattr(options, option)}: must be at least {least}")
     root = options.root
     if root is None and options.source in ("auto", "files"):
         root = os.environ.get("CAREF_DATA", "data")
     explained = releases.explained(options.dataset)
     options.sampling = options.sampling or ("feb" if explained else "balanced")
+    options.eval_split = options.eval_split or _configured(options.dataset).get("eval_split", "validation")
+    if options.sampling == "feb" and options.train_split == options.eval_split:
+        raise UserError(f"--train-split {options.train_split}: feb takes nothing out; use --sampling balanced")
     options.target = options.target or ("answer_and_explanation" if explained else "answer")
     keys = ("sampling", "target", "train_split", "eval_split", "train_size", "eval_size")
     dataset = {"name": options.dataset} | {key: getattr(options, key) for key in keys}
@@ -76,6 +83,11 @@ def show(options: argparse.Namespace) -> None:
     for number, example in enumerate(split.train[: options.number], 1):
         print(f"\n─── training example {number} of {len(split.train)} · {example.id}")
         _print_example(options.dataset, example, options.target == "answer")
+
+
+def _configured(dataset: str) -> Mapping:
+    """What conf/ says of a dataset, which a job has where its line says nothing else."""
+    return yaml.safe_load((CONF / f"{dataset}.yaml").read_text())
 
 
 def _standing(protocol: Protocol) -> str:

@@ -43,7 +43,8 @@ def told(plans: Sequence[Plan]) -> str:
         one = None if one is None else one + (looks or 0.0)
         hours = "?" if one is None else f"{left * one / 3600:.1f}"
         total, untold = (total, untold + left) if one is None else (total + left * one / 3600, untold)
-        rows.append(f"{signature}  {len(wanted[signature]) - left:5}  {left:5}  {hours:>7}  {name}")
+        done = "?" if cells[signature].unknown else len(wanted[signature]) - left
+        rows.append(f"{signature}  {done:>5}  {left:5}  {hours:>7}  {name}")
     splits = sum(map(len, wanted.values()))
     left = sum(map(len, missing.values()))
     summary = f"{_count(len(cells), 'cell')}, {_count(splits, 'split')}: {splits - left:,} done, {left:,} left"
@@ -56,6 +57,8 @@ def told(plans: Sequence[Plan]) -> str:
     if unlooked:
         summary += f"; without what evidence takes for {unlooked:,} of them, which no record tells"
     summary += _elsewhere(total, list(seconds.devices))
+    for unknown in dict.fromkeys(plan.unknown for plan in plans if plan.unknown):
+        summary += f"\nnot known here, so that neither signature nor what is done can be told: {unknown}"
     head = f"{'signature':12}  {'done':>5}  {'left':>5}  {'hours':>7}  cell"
     return "\n".join([head, *rows, summary])
 

@@ -77,7 +77,8 @@ def refuse_unknown(job: DictConfig) -> None:
 def having(key: str) -> list[str]:
     """The choices that have a key, such as reg=sced of reg.alpha."""
     group, _, name = key.partition(".")
-    name = name.partition(".")[0]  # peft.options.use_rslora
+    if key.startswith("peft.options."):  # whatever PEFT's method knows
+        name = "options"
     return [f"{group}={choice}" for choice, kind in _kinds(group).items() if name in kind.__dataclass_fields__]
 
 

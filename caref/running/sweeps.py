@@ -119,4 +119,8 @@ def _table(plans: Iterable[jobs.Plan]) -> str:
         wanted.setdefault(plan.signature, set()).update(plan.indices)
         folders[plan.signature] = plan.cell
     found = [cell for folder in folders.values() if (cell := store.read_cell(folder))]
+    for cell in found:  # whatever else it holds was not asked for
+        for kept in (cell.records, cell.failed):
+            for index in kept.keys() - wanted[cell.signature]:
+                del kept[index]
     return tables.sweep_table(found, {signature: len(indices) for signature, indices in wanted.items()})

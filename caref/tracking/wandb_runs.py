@@ -12,6 +12,7 @@ those are not at hand, that run stays as it is and the summary alone tells of th
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -73,7 +74,7 @@ class WandbRuns:
         """Say how to upload what is offline."""
         if waiting := len(pending(self._folder)):
             kept = f"{waiting} run{'s' * (waiting > 1)} kept offline in {self._typed / 'wandb'}"
-            say(f"{kept}; to upload: python -m caref.tracking sync {self._typed.parent}")
+            say(f"{kept}; to upload: python -m caref.tracking sync {shlex.quote(str(self._typed.parent))}")
 
     def _attempt(self, what: str, action, *arguments) -> bool:
         try:

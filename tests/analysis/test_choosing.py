@@ -173,6 +173,21 @@ def test_bad_input_is_one_line(grid, written, choose, tmp_path):
     assert "no such results folder" in choose(tmp_path / "nowhere", code=2).stderr
 
 
+def test_what_is_not_chosen_from_is_named(grid, written, choose):
+    root = written(grid(null(np.random.default_rng(1), 12, 3)), [])
+    record = min(root.glob("*/splits/*.json"))
+    record.write_text("{")
+    assert f"{record.parent.parent.name}: damaged and left out" in choose(root).stdout
+
+
+def test_a_grid_without_the_measure_says_so(grid, written, choose):
+    bare = grid(null(np.random.default_rng(1), 12, 2))
+    for cell in bare:
+        for one in cell.records.values():
+            del one["scores"]["nbert"]
+    assert "its 2 cells have no nBERT" in choose(written(bare, []), code=2).stderr
+
+
 def test_cells_without_common_splits_are_one_line(grid, written, choose):
     cells = grid(null(np.random.default_rng(1), 12, 2))
     cells[0].records = {split: record for split, record in cells[0].records.items() if split < 6}

@@ -204,6 +204,8 @@ def test_a_split_is_shown_as_the_model_sees_it(data_root, command):
         (("--split", "0:2"), "--split 0:2: name one split"),
         (("--eval-size", "5000"), "dataset.eval_size=5000: too little data"),
         (("--eval-size", "0"), "--eval-size 0"),
+        (("--number", "-1"), "--number -1: must be at least 0"),
+        (("--train-split", "validation"), "--train-split validation: feb takes nothing out"),
         (("--train-split", "dev"), "cos_e has no split dev"),
     ],
 )
@@ -211,6 +213,12 @@ def test_what_cannot_be_shown_is_told_in_one_line(data_root, command, options, t
     ended = command("-m", "caref.data", "cos_e", "--source", "files", "--root", str(data_root), *options)
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 1 and told in ended.stderr
+
+
+def test_a_dataset_is_shown_with_the_splits_that_its_jobs_have(data_root, command):
+    shown = command("-m", "caref.data", "imdb", "--source", "files", "--root", str(data_root), "--number", "0")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "evaluate on  350 of test" in shown.stdout
 
 
 def test_looking_at_data_loads_nothing_heavy():

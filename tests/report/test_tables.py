@@ -66,6 +66,18 @@ def test_trained_attention_is_told_apart_by_its_weight_and_by_whatever_else_diff
     ]
 
 
+def test_cells_that_only_answer_stand_beside_others_without_a_word_on_how_explanations_are_scored(make_cell):
+    def told(*others):
+        answers = make_cell("AQ", "esnli", [80.0], dataset=schema.Dataset(name="esnli", target="answer"))
+        del answers.config["bertscore"]
+        explains = [make_cell("AQ", "esnli", [80.0], **other) for other in ({}, *others)]
+        return [line.settings for line in every_cell.lines([answers, *explains])]
+
+    assert told() == ["", ""]
+    other = schema.BertScore(model="other", layer=3)
+    assert told({"bertscore": other}).count("") == 1  # of two that explain it is told
+
+
 def test_demo_data_is_called_so(make_cell):
     assert "not the paper's datasets" in sweep_table([make_cell("AQ", "esnli", [80.0], source="demo")])
     assert "emo" not in sweep_table([make_cell("AQ", "esnli", [80.0])])

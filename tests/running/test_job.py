@@ -3,13 +3,14 @@
 import gzip
 import json
 import os
+import re
 import subprocess
 
 import pytest
 
 from caref.errors import SplitFailed, UserError
 from caref.results import store
-from caref.running import jobs, plans, sweeps
+from caref.running import forecast, jobs, plans, sweeps
 from caref.running.workbench import Workbench
 
 SMALL = (
@@ -243,6 +244,9 @@ def test_a_model_that_is_not_known_is_planned_and_not_run(composed, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     job = composed(*SMALL, "model=tiny_t5", "model.path=nowhere/at/all", "splits=0")
     assert "nowhere/at/all" in jobs.plan(job).unknown
+    told = forecast.told([jobs.plan(job)])
+    assert re.search(r"^\w{12} +\? +1 ", told, re.M)  # done: not known
+    assert "what is done can be told: model.path=nowhere/at/all: no such folder" in told
     with pytest.raises(UserError, match=r"model\.path=nowhere/at/all"):
         jobs.run(job)
     assert not list(tmp_path.rglob("*.json"))

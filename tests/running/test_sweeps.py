@@ -219,6 +219,13 @@ def test_the_line_of_the_readme_runs_8_cells_once(command, data_root, tmp_path):
     assert records(tmp_path / "results") == written  # each names the second it was finished: none ran again
 
 
+def test_the_table_is_of_the_splits_that_the_line_asks_for(command, tmp_path):
+    line = ("run.py", "-m", *TINY, "peft=aq")
+    for splits, told in (("0:2", "2 of 2"), ("1", "1 of 1")):
+        ended = command(*line, f"splits={splits}", cwd=tmp_path)
+        assert sum(told in row for row in table(ended.stdout)) == 1, ended.stdout
+
+
 def test_a_failed_cell_stops_no_other_and_is_told_at_the_end(command, tmp_path):
     hopeless = ("peft=base", "train.warmup_steps=0", "train.epochs=3")  # with a rate that overflows in the second step
     settings = [setting for setting in TINY if not setting.startswith("train.epochs")]

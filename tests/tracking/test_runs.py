@@ -206,6 +206,13 @@ def test_nothing_of_the_machine_is_told_but_the_device(tell, cell):
             assert private not in told
 
 
+def test_the_line_that_uploads_can_be_typed_as_it_stands(cell, description, settings, capfd):
+    spaced = cell.parent.parent / "some results" / cell.name
+    with tracking(settings(), spaced, description) as tracker:
+        tracker.split(store.write_split(spaced, description, record(0), predictions(0)), HISTORY)
+    assert capfd.readouterr().err.rstrip().endswith(f"python -m caref.tracking sync '{spaced.parent}'")
+
+
 def test_a_job_speaks_of_its_offline_runs_in_one_line_and_wandb_says_nothing(tell, cell, capfd):
     tell(0, 1)
     out, err = capfd.readouterr()
