@@ -14,6 +14,7 @@ from caref.errors import UserError, reported
 
 ALPHAS, BETAS = (1.0, 1.5, 2.0, 2.5), (0.0, 0.5, 1.0, 2.0)  # the paper's grid
 WORDS = 32_128  # of Flan-T5
+MOST = 100.0  # an alpha beyond which powers of log V leave what a float64 holds
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             for alpha in options.alpha:
                 at_least(1, alpha=alpha)
+                if alpha > MOST:
+                    raise ValueError(f"alpha={alpha:g}: must be at most {MOST:g}")
             for beta in options.beta:
                 at_least(0, beta=beta)
             at_least(0, lambda_sced=options.lambda_sced, lambda_kl=options.lambda_kl)
@@ -38,6 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.picture is None:
             print(table(options.alpha, options.beta, options.lambda_sced, options.lambda_kl, options.words))
         else:
+            typed = {key for key, value in vars(options).items() if value != parser.get_default(key)} - {"picture"}
+            if typed:
+                raise UserError(f"--{min(typed).replace('_', '-')}: the picture is of the paper's grid; leave it out")
+            if options.picture.suffix != ".svg":
+                raise UserError(f"--picture {options.picture}: it is an SVG; name a file that ends in .svg")
             try:
                 options.picture.write_text(picture(), encoding="utf-8")
             except OSError as error:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -72,6 +72,20 @@ def refuse_unknown(job: DictConfig) -> None:
     """
     for key in unknown(job):
         raise UserError(no_such(key, ()))
+
+
+def refuse_unread(overrides: Iterable[str], job: DictConfig) -> None:
+    """Refuse a shape that a line gives to a model whose files have their own: nothing would read it.
+
+    Args:
+        overrides: of the line; conf/ itself describes such models, for whoever counts their parameters.
+
+    Raises:
+        UserError: naming the override.
+    """
+    for override in overrides:
+        if override.lstrip("+~").startswith("model.config.") and job.model.path is not None:
+            raise UserError(f"{override}: {job.model.path} says its own shape; model.path=null makes one up, untrained")
 
 
 def having(key: str) -> list[str]:

