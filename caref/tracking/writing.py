@@ -73,7 +73,8 @@ class Writer:
 
         folder = self._cell / "wandb"
         earlier = runs_of(folder, run.id)
-        for mode in (self._mode, "offline"):  # once more, where a service that died is the reason
+        online = ("online",) if self._mode == "online" else ()
+        for mode in (*online, "offline", "offline"):  # once more, where a service that died is the reason
             try:
                 log = self._put(run, mode)
                 break
