@@ -10,7 +10,7 @@ os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra hands errors on instead 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from caref import composition
 from caref.errors import UserError, piped, reported
@@ -22,20 +22,18 @@ INTERRUPTED = "interrupted: finished splits are kept, and the same line typed ag
 
 @hydra.main(config_path=str(Path(__file__).parent / "conf"), config_name="config", version_base="1.3")
 def main(job: DictConfig) -> float | None:
-    from caref.running import forecast, jobs, keys
+    from caref.running import forecast, jobs
 
     settings = HydraConfig.get()
     if settings.mode is RunMode.MULTIRUN:  # a sweep's job: how it ended is the sweep's to tell
         with reported():
             command_line.check_job(job, settings)
-            keys.refuse_unread(OmegaConf.to_container(settings.overrides.task, resolve=False), job)
         with piped():
             records = jobs.run(job).values()
             # A model that explains nothing has no nBERT.
             return fmean(record["scores"].get("nbert", record["scores"]["accuracy"]) for record in records)
     with reported(INTERRUPTED):
-        command_line.check(settings, sweep=False)
-        keys.refuse_unread(OmegaConf.to_container(settings.overrides.task, resolve=False), job)
+        command_line.check(settings, sweep=False, job=job)
         if job.dry_run:
             print(forecast.told([jobs.plan(job)]))
         else:

@@ -47,7 +47,13 @@ _ONE_OF = {
     "evidence.removal": ("delete", "mask"),
     "evidence.choices": ("tree", "sequence"),
 }
-_UNMEASURED = {"evidence.examples": None, "evidence.removal": "delete", "evidence.choices": "tree"}  # where nothing is
+# What only measures look at, and what it is where there are none.
+_UNMEASURED = {
+    "evidence.examples": None,
+    "evidence.removal": "delete",
+    "evidence.choices": "tree",
+    "evidence.epochs": [],
+}
 _NO_PROJECT = "/\\#?%:"
 _RULES = (
     (_AT_LEAST, lambda value, bound: value >= bound, "must be at least {}"),
@@ -103,8 +109,6 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         yield "evidence.module", "ivra alone reads it; add it to evidence.attributions"
     if epochs := values["evidence.epochs"]:
         last = values["train.epochs"]
-        if not values["evidence.measures"]:
-            yield "evidence.epochs", "nothing is measured then; choose evidence=quick or evidence=full"
         if beyond := [epoch for epoch in epochs if not 0 <= epoch <= last]:
             yield (
                 "evidence.epochs",
@@ -133,9 +137,6 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         yield "train.gradient_accumulation", f"must be at most train.batch_size={values['train.batch_size']}, its parts"
     if values["pack"] != "auto" and (type(values["pack"]) is not int or values["pack"] < 1):
         yield "pack", "must be auto or a whole number of splits, at least 1"
-    if values["dataset.sampling"] == "feb" and values["dataset.train_split"] == values["dataset.eval_split"]:
-        told = "feb takes nothing out: the model would be evaluated on what it was trained on"
-        yield "dataset.train_split", f"{told}; use dataset.sampling=balanced or another split"
     if values["source.name"] == "demo" and values["source.root"] is not None:
         yield "source.root", "the demo data is made, not read; use source=files or drop it"
 

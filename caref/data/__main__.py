@@ -17,7 +17,7 @@ from caref.data.examples import Example
 from caref.data.splits import Protocol
 from caref.errors import UserError, reported
 
-CONF = Path(__file__).parents[2] / "conf" / "dataset"
+_CONF = Path(__file__).parents[2] / "conf" / "dataset"
 _LABEL_WIDTH = 13  # of the column that says what a line is
 
 
@@ -68,8 +68,6 @@ def show(options: argparse.Namespace) -> None:
     explained = releases.explained(options.dataset)
     options.sampling = options.sampling or ("feb" if explained else "balanced")
     options.eval_split = options.eval_split or _configured(options.dataset).get("eval_split", "validation")
-    if options.sampling == "feb" and options.train_split == options.eval_split:
-        raise UserError(f"--train-split {options.train_split}: feb takes nothing out; use --sampling balanced")
     options.target = options.target or ("answer_and_explanation" if explained else "answer")
     keys = ("sampling", "target", "train_split", "eval_split", "train_size", "eval_size")
     dataset = {"name": options.dataset} | {key: getattr(options, key) for key in keys}
@@ -87,7 +85,7 @@ def show(options: argparse.Namespace) -> None:
 
 def _configured(dataset: str) -> Mapping:
     """What conf/ says of a dataset, which a job has where its line says nothing else."""
-    return yaml.safe_load((CONF / f"{dataset}.yaml").read_text())
+    return yaml.safe_load((_CONF / f"{dataset}.yaml").read_text())
 
 
 def _standing(protocol: Protocol) -> str:

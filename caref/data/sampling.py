@@ -54,7 +54,8 @@ def pool(dataset: Mapping, source: str, root: str | None) -> Pool:
         root: the folder of the releases, for auto and files.
 
     Raises:
-        UserError: the data cannot be had, or is too little, or nobody explained what is to be explained.
+        UserError: the data cannot be had, or is too little; FEB would draw both sides from one; nobody explained
+            what is to be explained.
     """
     if not explained(dataset["name"]):
         if dataset.get("target", "answer") != "answer":
@@ -63,6 +64,11 @@ def pool(dataset: Mapping, source: str, root: str | None) -> Pool:
         if dataset["sampling"] == "feb":
             told = f"FEB has no samples of {dataset['name']}"
             raise UserError(f"dataset.sampling=feb: {told}; use dataset.sampling=balanced")
+    if dataset["sampling"] == "feb" and dataset["train_split"] == dataset["eval_split"]:
+        told = "feb takes nothing out: the model would be evaluated on what it was trained on"
+        raise UserError(
+            f"dataset.train_split={dataset['train_split']}: {told}; use dataset.sampling=balanced or another split"
+        )
     return _pool(tuple(sorted((key, value) for key, value in dataset.items() if key != "target")), source, root)
 
 

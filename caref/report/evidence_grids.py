@@ -131,11 +131,7 @@ def _claim(claim: Claim, verdicts: Sequence[Verdict], titles: Mapping[str, str])
     note = f"{sides[0]} over {sides[1]}, epoch by epoch{': r below 0' * claim.below}."
     if not claim.over_epochs:
         note = f"{sides[0]} {way} {sides[1]}{', at epochs of such accuracy' * claim.of_low_accuracy}."
-    if any(
-        str(side).endswith(f".{words}.flips_over_random")
-        for side in (claim.left, claim.right)
-        for words in NAMED_BY_THE_MODEL
-    ):
+    if {f"erasure.{words}.flips_over_random" for words in NAMED_BY_THE_MODEL} & {claim.left, claim.right}:
         note += " Over all examples: where the model names no word, none moves its answer."
     return Grid(
         f"{claim.source}: {claim.text}: supported in {supported} of {of}{few}",

@@ -40,12 +40,13 @@ def _waiting(override: str) -> str:
     return override
 
 
-def check(hydra: DictConfig, sweep: bool) -> None:
-    """Refuse what Hydra would pass over in silence, or what would scatter the records.
+def check(hydra: DictConfig, sweep: bool, job: DictConfig | None = None) -> None:
+    """Refuse what Hydra, or the job, would pass over in silence, or what would scatter the records.
 
     Args:
         hydra: the part `hydra` of the composed configuration.
         sweep: whether -m was given.
+        job: what is to run; None of a sweep, whose cells are looked at one by one.
 
     Raises:
         UserError: with the line, or the part of it, to type.
@@ -59,6 +60,8 @@ def check(hydra: DictConfig, sweep: bool) -> None:
         kind = OmegaConf.get_type(OmegaConf.select(hydra, part) if part else hydra)
         if is_dataclass(kind) and key not in kind.__dataclass_fields__:
             raise UserError(f"hydra.{added}: there is no such key")
+    if job is not None:
+        keys.refuse_unread(overrides["task"], job)
     if sweep:
         return
     asked = [one for one in typed if re.match(r"\+*(hydra[/.](launcher|sweeper)\b|experiments=|sweeps=)", one)]
@@ -74,7 +77,7 @@ def check_job(job: DictConfig, hydra: DictConfig) -> None:
     Raises:
         UserError: with the mend.
     """
-    check(hydra, sweep=True)
+    check(hydra, sweep=True, job=job)
     if job.dry_run:
         sweeper = hydra.runtime.choices["hydra/sweeper"]
         raise UserError(f"dry_run=true: hydra/sweeper={sweeper} cannot tell what it would run; leave one of them out")

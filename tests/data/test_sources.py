@@ -205,7 +205,7 @@ def test_a_split_is_shown_as_the_model_sees_it(data_root, command):
         (("--eval-size", "5000"), "dataset.eval_size=5000: too little data"),
         (("--eval-size", "0"), "--eval-size 0"),
         (("--number", "-1"), "--number -1: must be at least 0"),
-        (("--train-split", "validation"), "--train-split validation: feb takes nothing out"),
+        (("--train-split", "validation"), "dataset.train_split=validation: feb takes nothing out"),
         (("--train-split", "dev"), "cos_e has no split dev"),
     ],
 )
