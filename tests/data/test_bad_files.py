@@ -209,8 +209,8 @@ def test_what_cannot_be_used_is_dropped_and_counted(tmp_path):
 
 def test_a_bad_file_ends_the_command_with_one_line_and_no_traceback(tmp_path, command):
     told = esnli(tmp_path, ESNLI_HEAD + "1,neutral\n")
-    line = ("-m", "caref.data", "esnli", "--source", "files", "--root", str(tmp_path), "--train-split", "validation")
-    ended = command(*line)
+    choices = ("--source", "files", "--root", str(tmp_path), "--train-split", "validation", "--sampling", "balanced")
+    ended = command("-m", "caref.data", "esnli", *choices)
     assert ended.returncode == 2
     assert ended.stderr.splitlines() == ["error: " + told.replace("ROOT", str(tmp_path))]
     assert ended.stdout == ""
