@@ -1,7 +1,7 @@
 """RQ4: people judge the explanations.
 
 python -m caref.ratings sample RESULTS [--dataset ecqa,esnli] [--cells SIGNATURE,SIGNATURE] [--out ratings]
-python -m caref.ratings agree ratings/*.csv [--key ratings/key.csv] [--results RESULTS]
+python -m caref.ratings agree ratings [--key ratings/key.csv] [--results RESULTS]
 """
 
 import argparse
@@ -67,8 +67,11 @@ def agree(arguments: argparse.Namespace) -> None:
         found = feb.collect(arguments.sheets)
         out = arguments.out
     else:
-        key = arguments.key or arguments.sheets[0].parent / "key.csv"
-        found = answers.collect(arguments.sheets, key)
+        handed = [file for one in arguments.sheets for file in (sorted(one.glob("*.csv")) if one.is_dir() else [one])]
+        if not handed:
+            raise UserError(f"{arguments.sheets[0]}: there is no csv file in this folder")
+        key = arguments.key or handed[0].parent / "key.csv"
+        found = answers.collect(handed, key)
         usual = key.resolve().parent.parent  # where `sample` writes, unless told
         if arguments.results or any((usual / one.cell).is_dir() for one in found.judged if one.cell):
             found = beside_evidence.added(found, arguments.results or usual)
@@ -105,7 +108,9 @@ def main() -> None:
     drawing.add_argument("--no-checks", dest="checks", action="store_false", help="leave out the attention checks")
     drawing.set_defaults(run=sample)
     judging = commands.add_parser("agree", help="what the sheets that came back say")
-    judging.add_argument("sheets", type=Path, nargs="+", help="the raters' csv; a key among them is passed over")
+    judging.add_argument(
+        "sheets", type=Path, nargs="+", help="the raters' csv, or folders of them; a key among them is passed over"
+    )
     judging.add_argument("--key", type=Path, help="the key (default: key.csv beside the first sheet)")
     judging.add_argument(
         "--results",

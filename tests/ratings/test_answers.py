@@ -90,7 +90,10 @@ def test_unfinished_and_empty_sheets_are_told_and_used_as_far_as_they_go(study, 
     content = rows(half)
     content[30] |= {"rating": "", "skipped": "The answer is wrong"}
     write(half, content)
-    told = ratings("agree", *sorted(study.glob("*.csv"))).stdout
+    told = ratings("agree", study).stdout
+    assert told == ratings("agree", *sorted(study.glob("*.csv"))).stdout
+    (study / "empty").mkdir()
+    assert "no csv file in this folder" in ratings("agree", study / "empty", code=2).stderr
     assert "rater-3.csv: nothing is answered in it; left out" in told
     rated = sum(bool(row["rating"]) for row in content)
     assert f"rater-2: unfinished, {rated} of {len(content)} rated" in told and "rater-2: 1 skipped" in told
