@@ -1,16 +1,17 @@
 """What the paper's text claims, each as a hypothesis: read off its printed table, and tested on records.
 
-A claim is a conjunction: it is supported when every part of it holds. On records, a part holds when its mean
-difference is positive and Holm's p over the claim's parts is below 5%. On the printed table there are no
-pairs, only means and deviations over 60 splits: the difference of the means is set against its 95% interval
-for independent samples, which says whether it stands out from the spread.
+A claim is a conjunction: it is supported when every part of it holds. On records, a part holds when its
+difference is positive, in the mean and by ranks, and Holm's p over the claim's parts is below 5%. On the
+printed table there are no pairs, only means and deviations over 60 splits: the difference of the means is set
+against its 95% interval for independent samples, which says whether it stands out from the spread.
 """
 
 import math
 from dataclasses import dataclass
 
 from caref.analysis import paper, power
-from caref.analysis.significance import LEAST_SPLITS, LEVEL, Comparison, Difference, corrected, paired
+from caref.analysis.significance import LEAST_SPLITS, Comparison, Difference, corrected, paired
+from caref.analysis.summary import summarise
 from caref.analysis.table1 import AVERAGE, Table
 
 SUPPORTED, NOT_SUPPORTED, NOT_ENOUGH = "supported", "not supported", "not enough splits"
@@ -62,7 +63,10 @@ CLAIMS = (
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a claim with its evidence: "holds", "fails", "undecided" or "untested", and the numbers."""
+    """One part of a claim with its evidence: "holds", "fails", "undecided" or "untested", and the numbers.
+
+    Means are over the splits that both rows have.
+    """
 
     left: str
     right: str
@@ -111,9 +115,7 @@ def outcome(difference: Difference) -> str:
     """Of a part that says that a difference is above 0: "holds", "fails", "undecided" or "untested"."""
     if difference.p_holm is None:
         return "untested"
-    if difference.p_holm >= LEVEL:
-        return "undecided"
-    return "holds" if difference.mean > 0 else "fails"
+    return {1: "holds", 0: "undecided", -1: "fails"}[difference.clear]
 
 
 def verdict(outcomes: set[str]) -> str:
@@ -125,7 +127,8 @@ def verdict(outcomes: set[str]) -> str:
 
 def _part(one: Comparison, table: Table) -> Part:
     difference = one.difference
-    means = [table.summary(row, one.metric, one.column) for row in (one.left, one.right)]
+    left, right = (table.scores(row, one.metric, one.column) for row in (one.left, one.right))
+    means = [summarise(side[split] for split in left.keys() & right.keys()) for side in (left, right)]
     return Part(
         one.left,
         one.right,
@@ -178,7 +181,7 @@ def sentence(part: Part) -> str:
     can_show = power.told(difference, "{:.2f}".format)
     if difference.p_holm is None:
         return f"{where}: {means}, difference {difference.mean:+.2f}; n {difference.n}, {LEAST_SPLITS} needed{can_show}"
-    reading = {"fails": "the other way", "undecided": "no significant difference", "holds": "holds"}
+    reading = {"fails": "the other way", "undecided": difference.undecided, "holds": "holds"}
     figures = f"[{difference.low:+.2f}, {difference.high:+.2f}], p {p_value(difference.p_holm)}, n {difference.n}"
     return f"{where}: {means}, difference {difference.mean:+.2f} {figures}: {reading[part.outcome]}{can_show}"
 

@@ -166,11 +166,12 @@ def _untested(change: Change) -> Change:
 
 
 def _corrected(questions: Sequence[Question]) -> list[Question]:
-    changes = iter(tested([change for one in questions for shift in one.shifts for change in shift.changes.values()]))
-    return [
-        replace(
-            one,
-            shifts=[replace(shift, changes={name: next(changes) for name in shift.changes}) for shift in one.shifts],
+    shifts = [shift for one in questions for shift in one.shifts]
+    found = iter(tested([change for shift in shifts for name, change in shift.changes.items() if name.tested]))
+
+    def with_p(shift: Shift) -> Shift:
+        return replace(
+            shift, changes={name: next(found) if name.tested else one for name, one in shift.changes.items()}
         )
-        for one in questions
-    ]
+
+    return [replace(one, shifts=[with_p(shift) for shift in one.shifts]) for one in questions]

@@ -24,11 +24,13 @@ def detectable(difference: Difference, n: int) -> float | None:
         n: splits, LEAST_SPLITS or more.
 
     Returns:
-        In the measure's unit, above 0; None where there are too few splits to be tested or to tell a spread, or no
-        spread at all.
+        In the measure's unit, above 0, and infinite where a difference on all `n` splits would not pass that level;
+        None where there are too few splits to be tested or to tell a spread, or no spread at all.
     """
     if n < LEAST_SPLITS or difference.n < LEAST_SPREAD or not difference.std:
         return None
+    if 2 / 2**n > difference.level:
+        return math.inf
     return difference.std * standardised(n, difference.level)
 
 
@@ -50,14 +52,24 @@ def told(difference: Difference, text: Callable[[float], str]) -> str:
     Args:
         text: how a difference without its sign is printed.
     """
-    found = {n: detectable(difference, n) for n in dict.fromkeys([difference.n, paper.SPLITS])}
-    parts = [f"{text(value)} on {n} splits" for n, value in found.items() if value is not None]
+    found = dict(zip((difference.n, paper.SPLITS), shown(difference, text), strict=True))
+    parts = [f"{value} on {n} splits" for n, value in found.items() if value]
     return f"; detectable: {', '.join(parts)}" if parts else ""
+
+
+HEAD = ("detectable", f"on {paper.SPLITS}")
+
+
+def shown(difference: Difference, text: Callable[[float], str]) -> list[str]:
+    """What today's splits and all 60 can show, for the columns of HEAD; "" where that cannot be told."""
+    smallest = [detectable(difference, n) for n in (difference.n, paper.SPLITS)]
+    return ["" if value is None else text(value) if math.isfinite(value) else "none" for value in smallest]
 
 
 METHOD = (
     f"Detectable is the smallest true difference that the test finds with {POWER:.0%} power on so many splits, by the "
     "spread of the paired differences seen, at 5% over the number of comparisons in the family (Holm's first step): "
     "noncentral t on 3/π of the splits, the signed-rank test's efficiency. It is told from "
-    f"{LEAST_SPREAD} splits on. On fewer than 20 splits, where p comes in coarse steps, the power is up to 0.1 less."
+    f"{LEAST_SPREAD} splits on. On fewer than 20 splits, where p comes in coarse steps, the power is up to 0.1 less. "
+    "Where it says none, so many comparisons are made that not even a difference on every split would pass."
 )

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from caref.analysis import power
 from caref.analysis.every_cell import Line
-from caref.analysis.significance import LEAST_SPLITS, LEVEL, Comparison, Difference, corrected, interval, paired
+from caref.analysis.significance import LEAST_SPLITS, Comparison, Difference, corrected, interval, paired
 from caref.analysis.summary import scores
 from caref.results.measures import MEASURES, PAIRS, Measure, shown
 
@@ -43,9 +43,9 @@ class Change:
         """ "better", "worse", "undecided" or "untested", as the paired test has it."""
         if self.difference.p_holm is None:
             return "untested"
-        if self.difference.p_holm >= LEVEL:
+        if not self.difference.clear:
             return "undecided"
-        return "better" if (self.difference.mean > 0) == bool(self.measure.up) else "worse"
+        return "better" if (self.difference.clear > 0) == bool(self.measure.up) else "worse"
 
     @cached_property
     def bounds(self) -> tuple[float, float] | None:
@@ -62,8 +62,8 @@ class Change:
         if found.p_holm is None:
             return f"{told}; too few for a test, {LEAST_SPLITS} are needed{power.told(found, measure.text)}"
         low, high = map(measure.change, self.bounds)
-        p = f"95% interval {low} to {high}, p {'<0.001' if found.p_holm < 0.001 else f'{found.p_holm:.3f}'}"
-        reading = {"better": "a clear gain", "worse": "a clear loss", "undecided": "no clear difference"}[self.outcome]
+        p = f"95% interval {low} to {high}, Holm's p {'<0.001' if found.p_holm < 0.001 else f'{found.p_holm:.3f}'}"
+        reading = {"better": "a clear gain", "worse": "a clear loss"}.get(self.outcome, found.undecided)
         return f"{told}; {reading} ({p}){power.told(found, measure.text)}"
 
 
@@ -77,9 +77,14 @@ class Pair:
 
     @property
     def title(self) -> str:
-        """ "CoS-E · BASE · SmolLM2-135M"."""
+        """ "CoS-E · BASE · SmolLM2-135M"; demo data is called so."""
         line = self.regularised
-        return " · ".join(filter(None, [line.dataset, line.peft, line.model, line.settings]))
+        dataset = f"{line.dataset} (demo)" if self.demo else line.dataset
+        return " · ".join(filter(None, [dataset, line.peft, line.model, line.settings]))
+
+    @property
+    def demo(self) -> bool:
+        return "demo" in self.without.source + self.regularised.source
 
     @property
     def of_module(self) -> bool:
@@ -194,19 +199,22 @@ def tested(changes: Sequence[Change]) -> list[Change]:
 
 def headline(found: Sequence[Pair]) -> str:
     """What the pairs come to, in one line that can stand above a report."""
-    leading = [change for _, change in _foremost(found)]
+    foremost = _foremost(found)
+    leading = [change for _, change in foremost]
     if not leading:
         return "What the records say"
+    one_kind = len({pair.regularised.cell.config["reg"]["term"] for pair, _ in foremost}) == 1
+    regularised = f"With {'the' if one_kind else 'a'} regulariser"
     measure = MEASURES[leading[0].metric]
     name = measure.label
     if len(leading) == 1:
         mean = measure.change(leading[0].difference.mean)
         way = "the same" if not float(mean) else f"{mean.lstrip('+-')} {'higher' if float(mean) > 0 else 'lower'}"
-        return f"With the regulariser, {name} is {way} on {_splits(leading[0].difference.n)}"
+        return f"{regularised}, {name} is {way} on {_splits(leading[0].difference.n)}"
     up = [one for one in leading if one.difference.mean > 0]
     clear = sum(one.outcome == "better" for one in leading), sum(one.outcome == "worse" for one in leading)
     tested = any(one.outcome != "untested" for one in leading)
-    told = f"With the regulariser, {name} is higher in {len(up)} of {len(leading)} pairs of cells"
+    told = f"{regularised}, {name} is higher in {len(up)} of {len(leading)} pairs of cells"
     return f"{told}; clearly higher in {clear[0]}, clearly lower in {clear[1]}" if tested else told
 
 
@@ -221,7 +229,9 @@ def caution(found: Sequence[Pair]) -> str:
     counts = sorted({change.difference.n for _, change in leading})
     n = _splits(counts[0]) if len(counts) == 1 else f"{counts[0]} to {_splits(counts[-1])}"
     measure = MEASURES[leading[0][1].metric]
-    each = ", ".join(f"{measure.change(change.difference.mean)} for {pair.title}" for pair, change in leading)
+    each = ", ".join(
+        f"{measure.change(change.difference.mean)} for {pair.title}, {pair.regularised.reg}" for pair, change in leading
+    )
     named = f"{each}. " if len(leading) <= 3 else ""
     untested = sum(change.outcome == "untested" for _, change in leading)
     few = f"; {untested} of {len(leading)} rest on too few for a test, {LEAST_SPLITS} are needed" if untested else ""
@@ -229,8 +239,12 @@ def caution(found: Sequence[Pair]) -> str:
 
 
 def _foremost(found: Sequence[Pair]) -> list[tuple[Pair, Change]]:
-    """The pairs that can be told of by one measure, with their change of it: nBERT, where any of them has it."""
-    leading = [(pair, pair.leading) for pair in found if pair.leading]
+    """The pairs that can be told of by one measure, with their change of it: nBERT, where any of them has it.
+
+    Those on demo data only where there are no others.
+    """
+    real = [pair for pair in found if not pair.demo]
+    leading = [(pair, pair.leading) for pair in real or found if pair.leading]
     metric = next((metric for metric in _LEADING if any(one.metric == metric for _, one in leading)), None)
     return [(pair, change) for pair, change in leading if change.metric == metric]
 

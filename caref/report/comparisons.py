@@ -6,7 +6,7 @@ from caref.analysis.significance import Comparison
 
 HEAD = [
     *("", "against", "", "on", "n", "difference", "95% interval", "p", "p (Holm)", "r", "equal"),
-    *("detectable", f"on {paper.SPLITS}"),
+    *power.HEAD,
 ]
 
 
@@ -19,5 +19,4 @@ def texts(one: Comparison) -> list[str]:
     if found.p_holm is not None:
         interval = f"{found.low:+.2f} to {found.high:+.2f}"
         tested = [interval, p_value(found.p), p_value(found.p_holm), f"{found.effect:+.2f}"]
-    smallest = [power.detectable(found, n) for n in (found.n, paper.SPLITS)]
-    return [*known, *tested, str(found.equal), *("" if value is None else f"{value:.2f}" for value in smallest)]
+    return [*known, *tested, str(found.equal), *power.shown(found, "{:.2f}".format)]

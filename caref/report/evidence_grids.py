@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from caref.analysis import power
 from caref.analysis.claims import NOT_ENOUGH, SUPPORTED, p_value
 from caref.analysis.evidence_compared import Evidence, Held, Question, Shift
 from caref.analysis.grid import Grid
@@ -48,7 +49,7 @@ def shift(found: Shift) -> Grid:
     return Grid(
         found.title,
         f"{common} splits in common.{_ONE_MODEL * found.pair.one_model}",
-        ["", "of", *found.pair.sides, "change", "95% interval", "p (Holm)", "better on"],
+        ["", "of", *found.pair.sides, "change", "95% interval", "p (Holm)", "better on", *power.HEAD],
         [_changed(name, change) for name, change in rows],
         2,
         [change.outcome if change.splits else "" for _, change in rows],
@@ -62,13 +63,14 @@ def _beside(name: Name, controls: bool) -> bool:
 def _changed(name: Name, change: Change) -> list[str]:
     head = [name.score.head, attribution_label(name.attribution)]
     if not change.splits:
-        return [*head, "–", "–", "– (0)", "", "", ""]
+        return [*head, "–", "–", "– (0)", *[""] * 5]
     measure, found = name.score, change.difference
     told = [measure.text(change.without), measure.text(change.regularised), f"{measure.change(found.mean)} ({found.n})"]
     tests = ["", "too few splits" if name.tested else ""]
     if change.bounds:
         tests = [" to ".join(map(measure.change, change.bounds)), p_value(found.p_holm)]
-    return [*head, *told, *tests, "" if measure.up is None else f"{change.better} of {found.n}"]
+    better = "" if measure.up is None else f"{change.better} of {found.n}"
+    return [*head, *told, *tests, better, *power.shown(found, measure.text)]
 
 
 def attributions(held: Held, title: str) -> Grid | None:
@@ -154,15 +156,9 @@ def _part(part: Part) -> list[str]:
     if found.p_holm is not None:
         tests = [f"{score.change(found.low)} to {score.change(found.high)}", p_value(found.p_holm)]
     change = "–" if found.mean is None else score.change(found.mean)
-    return [attribution_label(part.attribution), *means, change, *tests, str(found.n), _OUTCOMES[part.outcome]]
-
-
-_OUTCOMES = {
-    "holds": "holds",
-    "fails": "the other way",
-    "undecided": "no clear difference",
-    "untested": "too few splits",
-}
+    readings = {"fails": "the other way", "undecided": found.undecided, "untested": "too few splits"}
+    read = readings.get(part.outcome, part.outcome)
+    return [attribution_label(part.attribution), *means, change, *tests, str(found.n), read]
 
 
 def glossary(evidence: Evidence) -> list[str]:

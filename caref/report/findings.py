@@ -18,6 +18,9 @@ from caref.report.judgement import Judgement
 from caref.results.store import Cell
 
 DEMO_BANNER = "Demo data: made by the project itself. These numbers say nothing about the paper's datasets."
+_DEMO_AMONG = (
+    "{} of {} cells hold demo data, made by the project itself; theirs say nothing about the paper's datasets."
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,12 @@ class Findings:
         return sum(line.n for line in self.ours)
 
     @property
-    def demo(self) -> bool:
-        return any("demo" in line.source for line in self.lines)
+    def banner(self) -> str:
+        """What must stand above numbers of demo data; empty where there are none."""
+        demo = sum("demo" in line.source for line in self.lines)
+        if not demo:
+            return ""
+        return DEMO_BANNER if self.only_demo else _DEMO_AMONG.format(demo, len(self.lines))
 
     @property
     def only_demo(self) -> bool:

@@ -23,8 +23,8 @@ _NONE, _UNKNOWN = "", "–"  # no cell; a cell whose records lack it
 def document(findings: Findings) -> str:
     """The whole report; figures are linked by the names they are saved under, in the same folder."""
     blocks = ["# Report"]
-    if findings.demo:
-        blocks.append(f"> **{DEMO_BANNER}**")
+    if findings.banner:
+        blocks.append(f"> **{findings.banner}**")
     beside = f" Beside them {len(findings.published):,} published cells, not ours." if findings.published else ""
     blocks.append(f"{len(findings.ours):,} cells, {findings.records:,} finished splits.{beside}")
     blocks += ["## With against without the regulariser", *_pairs(findings)]

@@ -185,6 +185,7 @@ def _score(name: Name) -> list[object]:
 _EVIDENCE_TESTS = [
     *["question", "model", "dataset", "peft", "reg", "settings", "compared", "without", "with", *_SCORE, "n"],
     *["mean_without", "mean_with", "difference", "low", "high", "p", "p_holm", "rank_biserial", "equal_splits"],
+    *["level", "detectable", "detectable_on_60"],
 ]
 
 
@@ -200,6 +201,7 @@ def _evidence_tests(evidence: Evidence) -> Iterable[list[object]]:
                     *(shift.without.line.cell.signature, line.cell.signature, *_score(name), found.n),
                     *((change.without, change.regularised) if change.splits else (None, None)),
                     *(found.mean, *(change.bounds or (None, None)), found.p, found.p_holm, found.effect, found.equal),
+                    *(found.level, power.detectable(found, found.n), power.detectable(found, paper.SPLITS)),
                 ]
 
 

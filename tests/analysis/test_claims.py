@@ -127,3 +127,14 @@ def test_no_clear_difference_is_not_support(make_cell):
     ]
     verdict = about(claims.tested(tables(cells)[0]), REGULARISER)
     assert verdict.verdict == NOT_SUPPORTED and "undecided" in {part.outcome for part in verdict.parts}
+
+
+def test_means_are_of_the_splits_that_both_rows_have(make_cell):
+    """One row runs ahead of the other, with harder splits still to come."""
+    rises = [1.0 + split / 100 for split in range(20)]
+    ahead = make_cell("BASE", "esnli", [90.0] * 60, [80.0] * 20 + [95.0] * 40)
+    behind = make_cell("CAREF-BASE", "esnli", [90.0] * 20, [80.0 + rise for rise in rises])
+    (table,) = tables([ahead, behind])
+    part = next(part for part in about(claims.tested(table), REGULARISER).parts if part.difference.n)
+    assert part.right_mean == pytest.approx(80.0) and part.outcome == "holds"
+    assert part.left_mean - part.right_mean == pytest.approx(part.difference.mean)

@@ -57,6 +57,17 @@ def test_differences_without_a_spread_show_nothing():
     assert detectable(paired(same, same), 60) is None and power.told(paired(same, same), str) == ""
 
 
+def test_where_no_difference_can_pass_the_family_none_is_detectable():
+    """Of twelve splits the smallest p is 2 / 2^12: Holm over 103 tests never lets it pass."""
+    found = paired(dict(enumerate(spread(80, 2, 1, 12))), dict(enumerate(spread(80, 2, 2, 12))))
+    assert math.isfinite(detectable(replace(found, level=0.05 / 102), 12))
+    crowded = replace(found, level=0.05 / 103)
+    assert detectable(crowded, 12) == math.inf
+    now, later = power.shown(crowded, "{:.2f}".format)
+    assert now == "none" and float(later) == pytest.approx(detectable(crowded, 60), abs=0.005)
+    assert power.told(crowded, "{:.2f}".format) == f"; detectable: none on 12 splits, {later} on 60 splits"
+
+
 @pytest.fixture
 def cells(make_cell):
     random = np.random.default_rng(5)

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from caref.analysis.significance import LEAST_SPLITS, effect, families, holm, interval, paired, signed_rank
+from caref.analysis.significance import (
+    LEAST_SPLITS,
+    Comparison,
+    corrected,
+    effect,
+    families,
+    holm,
+    interval,
+    paired,
+    signed_rank,
+)
 from caref.analysis.table1 import tables
 
 
@@ -25,22 +35,46 @@ def test_p_is_the_share_of_all_sign_patterns_at_least_as_far_out():
     assert signed_rank(differences) == pytest.approx(expected, abs=1e-12)
 
 
-def test_p_is_scipys_for_sixty_splits():
-    draw = np.random.default_rng(0).normal(0.3, 1, 60)
-    assert signed_rank(list(draw)) == stats.wilcoxon(draw).pvalue
+@pytest.mark.parametrize("n", [13, 50, 60, 200])
+def test_p_is_scipys_exact_one_where_no_two_differences_are_alike(n):
+    draw = np.random.default_rng(0).normal(0.3, 1, n)
+    assert signed_rank(list(draw)) == pytest.approx(stats.wilcoxon(draw, method="exact").pvalue, rel=1e-9)
 
 
-def test_equal_splits_are_ranked_and_take_no_side():
-    draw = np.round(np.random.default_rng(1).normal(0.2, 0.6, 60), 1)
+@pytest.mark.parametrize("seed", range(6))
+def test_equal_splits_are_ranked_and_take_no_side(seed):
+    """Pratt's rule, with ties: the share of all signs of those that differ that are as far out, counted one by one."""
+    draw = np.round(np.random.default_rng(seed).normal(0.3, 0.6, 14), 0 if seed % 2 else 1)
     zeros = int((draw == 0).sum())
-    assert zeros > 3
-    ranks = stats.rankdata(np.abs(draw))
-    kept = ranks[draw != 0]
-    away = ranks[draw > 0].sum() - kept.sum() / 2  # Pratt: normal with the kept ranks' own variance
-    expected = 2 * stats.norm.sf(abs(away) / math.sqrt((kept**2).sum() / 4))
-    assert signed_rank(list(draw)) == pytest.approx(expected, rel=1e-9)
-    found = paired(by_split(draw), by_split(np.zeros(60)))
-    assert found.equal == zeros and found.p == signed_rank(list(draw))
+    kept = stats.rankdata(np.abs(draw))[draw != 0]
+    signs = np.array(list(itertools.product([-1, 1], repeat=len(kept))))
+    seen = abs(np.sign(draw[draw != 0]) @ kept)
+    expected = np.mean(np.abs(signs @ kept) >= seen - 1e-9)
+    found = paired(by_split(draw), by_split(np.zeros(14)))
+    assert found.equal == zeros and found.p == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_few_splits_that_differ_among_many_that_do_not_are_no_normal_sample():
+    assert signed_rank([0.0] * 56 + [1.0, 2.0, 3.0, 4.0]) == 2 / 2**4
+
+
+def test_many_pairs_of_ratings_are_scipys():
+    draw = np.round(np.random.default_rng(1).normal(0.1, 1, 500))
+    assert signed_rank(list(draw)) == stats.wilcoxon(draw, zero_method="pratt").pvalue
+
+
+def test_nothing_is_clear_where_the_mean_is_on_another_side_than_the_ranks():
+    """Fifty-four splits gain a point, six collapse."""
+    gains = dict(enumerate([*np.random.default_rng(0).uniform(0.5, 1.5, 54), *[-20.0] * 6]))
+    none = dict.fromkeys(gains, 0.0)
+    for sides, clear in (((gains, none), 0), ((none, gains), 0)):
+        (asked,) = corrected([Comparison("", "", "", "", "", paired(*sides))])
+        assert asked.difference.significant and asked.difference.clear == clear
+        assert asked.difference.undecided == "mean and ranks are on different sides"
+    up = dict(enumerate(np.random.default_rng(0).uniform(0.5, 1.5, 60)))
+    for sides, clear in (((up, none), 1), ((none, up), -1)):
+        (asked,) = corrected([Comparison("", "", "", "", "", paired(*sides))])
+        assert asked.difference.clear == clear
 
 
 def test_no_difference_at_all_is_p_one_and_effect_zero():

@@ -12,6 +12,7 @@ from caref.analysis.every_cell import best, lines
 from caref.analysis.significance import holm, interval, signed_rank
 from caref.analysis.with_without import caution, headline, pairs
 from caref.config import schema
+from caref.objectives.terms.entropy import Entropy
 from caref.objectives.terms.ivra import Ivra
 from caref.objectives.terms.sced import Sced
 from caref.objectives.terms.smat import Smat
@@ -40,6 +41,33 @@ def test_cells_that_differ_in_the_regulariser_alone_are_a_pair(make_cell):
         (cells[0].signature, cells[1].signature),
         (cells[0].signature, cells[2].signature),
     }
+
+
+def test_gains_on_most_splits_that_a_few_collapses_outweigh_are_no_clear_loss(make_cell):
+    before = spread(80, 1, 1)
+    after = [one + (1.0 + number / 100 if number < 54 else -20.0) for number, one in enumerate(before)]
+    (pair,) = found = pairs(
+        lines([make_cell("AQ", "esnli", *[before] * 2), make_cell("CAREF-AQ", "esnli", before, after)])
+    )
+    change = pair.changes["nbert"]
+    assert change.difference.p_holm < 0.01 and change.outcome == "undecided"
+    assert "mean and ranks are on different sides" in change.said and "clear loss" not in caution(found)
+
+
+def test_the_headline_is_of_real_data_and_names_each_regulariser(make_cell):
+    before, after = spread(80, 2, 1, n=14), spread(81, 2, 2, n=14)
+    real = [make_cell("AQ", "esnli", before), make_cell("CAREF-AQ", "esnli", after)]
+    demo = [make_cell("AQ", "ecqa", before, source="demo"), make_cell("CAREF-AQ", "ecqa", after, source="demo")]
+    both = pairs(lines([*real, *demo]))
+    assert [pair.title.startswith("ECQA (demo) · ") for pair in both] == [True, False]
+    assert headline(both).endswith("nBERT is 0.90 higher on 14 splits") and "ECQA" not in caution(both)
+    assert "demo" in caution(pairs(lines(demo)))
+    two = pairs(lines([*real, make_cell("AQ", "esnli", after, reg=Entropy())]))
+    assert headline(two).startswith("With a regulariser, nBERT is higher in 2 of 2")
+    assert all(f"{pair.title}, {pair.regularised.reg}" in caution(two) for pair in two)
+    report = findings.gather([*real, *demo])
+    assert report.banner.startswith("2 of 4 cells hold demo data") and report.banner in markdown.document(report)
+    assert findings.gather(real).banner == ""
 
 
 def test_a_cell_whose_model_is_the_plain_one_is_no_pair_and_in_no_family_of_tests(make_cell):
@@ -92,7 +120,7 @@ def test_enough_splits_are_tested_with_holms_p_over_the_pairs(make_cell):
     told = {pair.without.dataset: pair.changes["nbert"] for pair in found}
     assert [told[name].outcome for name in ("e-SNLI", "ECQA", "ComVE")] == ["better", "worse", "undecided"]
     low, high = interval([after - before for _, before, after in told["e-SNLI"].splits])
-    assert f"a clear gain (95% interval +{low:.2f} to +{high:.2f}, p <0.001)" in told["e-SNLI"].said
+    assert f"a clear gain (95% interval +{low:.2f} to +{high:.2f}, Holm's p <0.001)" in told["e-SNLI"].said
     up = sum(np.mean(values) > 0 for values in differences)
     assert headline(found) == (
         f"With the regulariser, nBERT is higher in {up} of 3 pairs of cells; clearly higher in 1, clearly lower in 1"

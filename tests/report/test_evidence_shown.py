@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from made_up_cells import TINY, spread
 
-from caref.analysis import evidence_compared, with_without
+from caref.analysis import evidence_compared, power, with_without
 from caref.analysis.every_cell import lines
+from caref.analysis.power import standardised
 from caref.analysis.significance import holm, signed_rank
-from caref.report import findings, markdown, spreadsheets
+from caref.report import evidence_grids, findings, markdown, spreadsheets
 from caref.report.figures import of_evidence
 from caref.report.html import page
 from caref.results import evidence
@@ -116,7 +117,14 @@ def test_a_pair_is_tested_over_common_splits_with_holm_over_the_section(make_cel
     for name in names:
         assert float(rows[name]["difference"]) == pytest.approx(differences[name].mean())
         assert float(rows[name]["mean_without"]) == pytest.approx(before[name][:16].mean())
+    for name in tested:  # a family of two: what is shown and not tested takes no part in it
+        assert float(rows[name]["level"]) == 0.05 / 2
+        std = differences[name].std(ddof=1)
+        assert float(rows[name]["detectable_on_60"]) == pytest.approx(std * standardised(60, 0.05 / 2))
+    assert rows["erasure.saliency.comprehensiveness"]["detectable"] == ""
     (shift,) = found.evidence.shifts
+    (row,) = [row for row in evidence_grids.shift(shift).body if row[0].startswith("ECE†")]
+    assert row[-2:] == power.shown(shift.changes[named("calibration.ece", [])].difference, "{:.2f}".format)
     outcomes = {name.raw: change.outcome for name, change in shift.changes.items()}
     assert outcomes["calibration.ece"] == "better"  # lower is better
 

@@ -107,7 +107,7 @@ def _header(findings: Findings) -> str:
         places = len({row.name for row in paper.rows()}) * len(paper.DATASETS)
         facts["of Table 1 filled"] = f"{table.filled()} / {places}"
     shown = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in facts.items())
-    banner = f'<p class="banner">{escape(DEMO_BANNER)}</p>' if findings.demo else ""
+    banner = f'<p class="banner">{escape(findings.banner)}</p>' if findings.banner else ""
     lead = f'<p class="lead">{escape(told)}</p>' if (told := caution(findings.pairs)) else ""
     return (
         f'<header><p class="eyebrow">CAREF report</p><h1>{escape(headline(findings.pairs))}</h1>{lead}{banner}'

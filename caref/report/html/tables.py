@@ -3,7 +3,7 @@
 from html import escape
 
 from caref.analysis import floor, paper
-from caref.analysis.significance import LEVEL, Comparison
+from caref.analysis.significance import Comparison
 from caref.analysis.summary import Summary
 from caref.analysis.table1 import AVERAGE, COLUMNS, Table
 from caref.report import comparisons
@@ -132,7 +132,7 @@ def published(findings: Findings) -> str:
 def _folded(title: str, asked: list[Comparison]) -> str:
     """A fold-out with a table of comparisons; `title` is HTML."""
     head = "".join(f'<th scope="col">{name}</th>' for name in comparisons.HEAD)
-    found = sum(one.difference.p_holm is not None and one.difference.p_holm < LEVEL for one in asked)
+    found = sum(one.difference.significant for one in asked)
     return (
         f"<details><summary>{title}: {found} of {len(asked)} differences significant</summary>"
         f'<div class="scroll"><table class="list"><thead><tr>{head}</tr></thead><tbody>'
@@ -142,7 +142,5 @@ def _folded(title: str, asked: list[Comparison]) -> str:
 
 
 def _comparison(one: Comparison) -> str:
-    found = one.difference
-    clear = found.p_holm is not None and found.p_holm < LEVEL
-    kind = (" class=up" if found.mean > 0 else " class=down") if clear else ""
+    kind = {1: " class=up", 0: "", -1: " class=down"}[one.difference.clear]
     return f"<tr{kind}>" + "".join(f"<td>{escape(text)}</td>" for text in comparisons.texts(one)) + "</tr>"
