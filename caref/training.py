@@ -95,7 +95,8 @@ def fit(
     # What is trained beside the model has a rate and a gradient norm of its own: the model is none the wiser.
     sides = [{"params": part.parameters}]
     if part.explaining:
-        sides.append({"params": list(part.explaining.values()), "lr": objective.definition.module_lr})
+        own = {"lr": objective.definition.module_lr, "weight_decay": objective.definition.module_decay}
+        sides.append({"params": list(part.explaining.values()), **own})
     optimizer = torch.optim.AdamW(
         sides, lr=settings.lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=settings.weight_decay, fused=True
     )

@@ -75,7 +75,8 @@ def _of(name: Name, config: Mapping) -> float | None:
     if method == "ivra":
         method, norm = reg["term"], reg.get("norm", "") if reg["term"] == "ivra" else ""
         criteria = ["sim" if method == "smat" else measure]
-        if reg.get("criteria") != criteria:
+        own = reg.get("selection", "all") == "all" and reg.get("reading", "mixture") == "mixture"
+        if reg.get("criteria") != criteria or not own or reg["lambda_sced"] or reg["lambda_kl"]:
             return None
     elif reg["term"] != "cross_entropy":
         return None

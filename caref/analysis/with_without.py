@@ -9,6 +9,7 @@ from caref.analysis import power
 from caref.analysis.every_cell import Line
 from caref.analysis.significance import LEAST_SPLITS, Comparison, Difference, corrected, interval, paired
 from caref.analysis.summary import scores
+from caref.objectives.explained import READ_BY
 from caref.results.measures import MEASURES, PAIRS, Measure, shown
 
 MOST_SHOWN = 4  # pairs that a report opens with; the others fold away
@@ -160,7 +161,7 @@ def modules(lines: Iterable[Line]) -> list[Pair]:
     for line in lines:
         reg = line.cell.config["reg"]
         if "criteria" in reg and not line.refused:
-            own = {key: value for key, value in reg.items() if key not in ("name", "criteria", "lambda_criteria")}
+            own = {key: value for key, value in reg.items() if key not in {"name", "criteria", *READ_BY}}
             by_rest.setdefault(json.dumps([rest(line), own], sort_keys=True, default=str), []).append(line)
     return [
         Pair(untrained, line, {})

@@ -35,7 +35,7 @@ def described(job: Mapping, fingerprint: str, content: Mapping[str, str | None])
     """
     silent = ("bertscore",) if job["dataset"].get("target") == "answer" else ()
     parts = {part: _said(part, job[part]) for part in _PARTS if part not in silent}
-    if job["train"]["precision"] != "fp32" and job["model"]["kind"] != "classifier":
+    if job["train"]["precision"] != "fp32":
         parts["evaluation"]["logits"] = "float32"  # whatever the rest is computed in; they were bfloat16 once
     return {"fingerprint": fingerprint, "content": _without(content, silent)} | parts
 

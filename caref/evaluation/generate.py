@@ -67,7 +67,7 @@ def _chooser(model, backbone: Backbone) -> Callable[[Sequence[Encoded]], list[st
     """From examples to what the most probable class of each says."""
 
     def chosen(examples: Sequence[Encoded]) -> list[str]:
-        with backbone.autocast():
+        with backbone.autocast(), heads.precise(model):
             logits = model(**collate(examples, backbone).inputs, use_cache=False).logits.squeeze(1)
         return [one.classes[place] for one, place in zip(examples, logits.argmax(-1).tolist(), strict=True)]
 

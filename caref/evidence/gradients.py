@@ -9,7 +9,7 @@ from torch import Tensor
 from caref.data.batches import IGNORED, Encoded, collate
 from caref.evidence.choices import side_by_side
 from caref.evidence.reading import Question, Reading, summed_by_word
-from caref.models import heads
+from caref.models import heads, lookup
 from caref.models.continuations import log_p_by_token, summed_log_p
 
 
@@ -53,6 +53,7 @@ class Batch:
 
     def __init__(self, reading: Reading, questions: Sequence[Question], chosen: Sequence[int]):
         self._reading = reading
+        lookup.check(reading.model, "evidence.attributions", len(reading.splits))
         backbone = reading.backbone
         self.tokenizer = backbone.tokenizer
         targets = [one.asked.continuations[label] for one, label in zip(questions, chosen, strict=True)]

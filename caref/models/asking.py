@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from caref.data.batches import IGNORED, Encoded, attended, collate, mask_token
 from caref.errors import UserError
+from caref.models import heads, lookup
 from caref.models.backbones import Backbone
 from caref.models.continuations import after_encoder, after_shared_prompts, forks, held_to, of_classes
 from caref.models.method import build
@@ -77,6 +78,16 @@ def beside(backbone: Backbone, peft: "Peft", objective: "Objective | None", spli
         raise UserError(
             f"reg: differentiates attention twice, and {computed} attention can be only once; take another model"
         )
+    if objective.definition.erases("mask"):
+        try:
+            mask_token(backbone.tokenizer)
+        except UserError:
+            raise UserError(
+                "reg.erased=mask: the tokenizer has no token to mask a word by (mask, sentinel or unknown); "
+                "use reg.erased=zero"
+            ) from None
+    if objective.definition.erases():
+        lookup.check(backbone.model, "reg.criteria")
     layers = audible(backbone, peft, objective.definition.site)
     return listening(backbone, layers, lambda shapes: objective.definition.explainer(shapes, splits))
 
@@ -232,7 +243,7 @@ class Asking:
             after = of_classes
         else:
             after = after_encoder if self._backbone.encoder_decoder else after_shared_prompts
-        with self._backbone.autocast():
+        with self._backbone.autocast(), heads.precise(self._model):
             pairs = self._pairs(variants)
             read = after(self._model, self._backbone, pairs, self._width, embeddings=embeddings, **options)
         by_token = read.by_token.unflatten(0, (-1, variants, self._width))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from caref.models import modules
 from caref.models.rows import NotInRows
 
 # How far rounding may take a logit, as a share of the largest: a product of other rows adds in another order.
@@ -32,12 +33,14 @@ def given(model: nn.Module, rows: Callable[[Tensor], Tensor]) -> Iterator[None]:
 
 @contextmanager
 def precise(model: nn.Module) -> Iterator[None]:
-    """In the block the head's output is float32's, where it would be one of half precision.
+    """In the block the output of the head, a classifier's too, is float32's, where it would be one of half precision.
 
     A logit of 40 has steps of 0.25 in bfloat16. Where a model holds several tokens nearly as likely, and the more so
     the flatter it was trained to be, they then share the first place, and the one of the smallest number gets it.
     """
-    head = model.get_output_embeddings()
+    own = model.get_base_model() if hasattr(model, "get_base_model") else model  # PEFT's lies around it
+    of_classes = modules.head(own)
+    head = own.get_submodule(of_classes[-1]) if of_classes else model.get_output_embeddings()
     if head is None:
         yield
         return

@@ -30,7 +30,7 @@ class Layer:
     heads: int
     key_heads: int
     width: int
-    scale: float
+    scale: float | None
 
 
 def sites(model: "PreTrainedModel", site: str | None) -> dict[str, list[Layer]]:
@@ -57,6 +57,9 @@ def sites(model: "PreTrainedModel", site: str | None) -> dict[str, list[Layer]]:
     for name, module in model.named_modules():
         where = "cross" if is_cross(name) else site if not pair else "encoder" if name.startswith(encoder) else None
         if where in found and name in called and (layer := _layer(model, name, module)) is not None:
+            if called[name] > 1:
+                raise UserError(f"reg: {family} computes {called[name]} layers by one ({name}), which cannot be told "
+                                "apart; choose another model")  # fmt: skip
             found[where].append(layer)
     for one, layers in found.items():
         if not layers:
@@ -88,8 +91,7 @@ def _layer(model: "PreTrainedModel", name: str, module: nn.Module) -> Layer | No
     # (in, out) of a Conv1D, whose thirds are q, k and v; (out, in) of a linear layer
     of_queries = module.weight.shape[1] // 3 if fused else module.weight.shape[0]
     of_keys = of_queries if fused else model.get_submodule(key).weight.shape[0]
-    scale = getattr(parent, "scaling", width**-0.5)
-    return Layer(name, key, of_queries // width, of_keys // width, width, float(scale))
+    return Layer(name, key, of_queries // width, of_keys // width, width, getattr(parent, "scaling", None))
 
 
 class Projected:

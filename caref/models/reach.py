@@ -1,7 +1,8 @@
 """Which of a model's parameters no text reaches: a vision tower's, say. They get no gradient, and are not trained."""
 
 import types
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -15,7 +16,7 @@ from caref.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_found: "WeakKeyDictionary[nn.Module, tuple[frozenset[str], frozenset[str]]]" = WeakKeyDictionary()
+_found: "WeakKeyDictionary[nn.Module, tuple[frozenset[str], Mapping[str, int]]]" = WeakKeyDictionary()
 
 
 def unreached(model: "PreTrainedModel") -> frozenset[str]:
@@ -23,12 +24,15 @@ def unreached(model: "PreTrainedModel") -> frozenset[str]:
     return _passed_through(model)[0]
 
 
-def called(model: "PreTrainedModel") -> frozenset[str]:
-    """Names of the modules that a text is passed through: an adapter on one whose weight is only read does nothing."""
+def called(model: "PreTrainedModel") -> Mapping[str, int]:
+    """How often a text is passed through a module, by its name; those through which it is not are left out.
+
+    An adapter on one whose weight is only read does nothing.
+    """
     return _passed_through(model)[1]
 
 
-def _passed_through(model: "PreTrainedModel") -> tuple[frozenset[str], frozenset[str]]:
+def _passed_through(model: "PreTrainedModel") -> tuple[frozenset[str], Mapping[str, int]]:
     """Both, found by passing a text through the model.
 
     The model may lie on the meta device: shapes are enough to see what depends on what. Found once a model, with
@@ -38,7 +42,7 @@ def _passed_through(model: "PreTrainedModel") -> tuple[frozenset[str], frozenset
         UserError: the model does not read texts alone.
     """
     if model not in _found:
-        passed: set[str] = set()
+        passed: Counter[str] = Counter()
         with _plain(model), _noted(model, passed):
             words = torch.arange(3, 11, device=model.device) % model.get_input_embeddings().num_embeddings
             ids = words.repeat(2, 1)
@@ -49,7 +53,7 @@ def _passed_through(model: "PreTrainedModel") -> tuple[frozenset[str], frozenset
                 told = f"{type(error).__name__}: {error}".partition("\n")[0]
                 raise UserError(f"{model.config.model_type}: no text can be passed through it: {told}") from error
             lost = {name for name, parameter in model.named_parameters() if id(parameter) not in reached}
-        _found[model] = frozenset(lost), frozenset(passed)
+        _found[model] = frozenset(lost), passed
     return _found[model]
 
 
@@ -70,10 +74,10 @@ def told(model: "PreTrainedModel") -> str | None:
 
 
 @contextmanager
-def _noted(model: nn.Module, passed: set[str]) -> Iterator[None]:
-    """In the block the names of the modules that are called go into a set."""
+def _noted(model: nn.Module, passed: Counter[str]) -> Iterator[None]:
+    """In the block the calls of modules are counted, by name."""
     hooks = [
-        module.register_forward_pre_hook(lambda _, inputs, path=path: passed.add(path))
+        module.register_forward_pre_hook(lambda _, inputs, path=path: passed.update([path]))
         for path, module in model.named_modules()
     ]
     try:

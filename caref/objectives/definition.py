@@ -123,7 +123,7 @@ class Definition(Reg):
     by_position: whether a position's values depend on nothing but its logits and its label. Then a training computes
         logits only where there is a label, and the terms are asked for these: logits (N, V), labels (N,).
     asks: whether it has terms of the batch's questions, too. It then has a `site`, which attention it hears, a
-        `module_lr`, and an `explainer`.
+        `module_lr`, a `module_decay`, and an `explainer`.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -133,6 +133,10 @@ class Definition(Reg):
     def explainer(self, sites: "Mapping[str, Attention]", splits: int) -> "Explainer":
         """The module that is trained beside the model, for K splits, where the definition `asks`."""
         raise NotImplementedError
+
+    def erases(self, by: str | None = None) -> bool:
+        """Whether it asks about texts with words erased; `by`: `mask` or `zero`, whether it erases them so."""
+        return False
 
     def differentiates_twice(self) -> bool:
         """Whether what it asks takes second derivatives through the model."""

@@ -1,7 +1,7 @@
 """Objectives that also train attention to explain: what IvRA and SMaT have in common."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar
 
 from caref.config.ranges import above, at_least
@@ -22,7 +22,16 @@ _ONE_OF = {
     "alignment": ("vocabulary", "positions"),
 }
 _CRITERIA = ("sim", "comp", "suff", "cons")
-_UNCHOSEN = {"sim", "cons"}  # those that no top words are chosen for
+_CHOOSE = ("comp", "suff")  # those that top words are chosen for
+# What only some criteria read. An untrained module is none the wiser: it is the same whatever these are.
+READ_BY = {
+    **dict.fromkeys(("lambda_criteria", "module_lr", "module_decay"), _CRITERIA),
+    **dict.fromkeys(("choosing", "slope", "erased"), _CHOOSE),
+    **dict.fromkeys(("suff_margin", "sufficiency"), ("suff",)),
+    **dict.fromkeys(("consistency", "alignment"), ("cons",)),
+    **dict.fromkeys(("student_lr", "lambda_student"), ("sim",)),
+    "comp_margin": ("comp",),
+}
 
 
 @dataclass
@@ -42,6 +51,7 @@ class Explained(Sced):
     site: str | None = None  # cross, encoder, both; self of a decoder-only model; encoder, self of a classifier
     norm: str = "softmax"  # or sparsemax
     module_lr: float = 1e-2  # learning rate of the module; it follows the model's warm-up and decay
+    module_decay: float = 0.0  # AdamW's weight decay of the module; one that is not trained has none
     choosing: str = "straight_through"  # the top words' gradient; hard: as printed, none reaches the module
     slope: float = 0.05  # of straight_through: how far below the last word chosen a word still learns, in r
     erased: str = "mask"  # an erased word's tokens have the mask token's embedding; zero: none, as printed
@@ -56,6 +66,7 @@ class Explained(Sced):
     def __post_init__(self):
         super().__post_init__()
         at_least(0, comp_margin=self.comp_margin, suff_margin=self.suff_margin, lambda_student=self.lambda_student)
+        at_least(0, module_decay=self.module_decay)
         above(0, lambda_criteria=self.lambda_criteria, module_lr=self.module_lr)
         above(0, slope=self.slope, student_lr=self.student_lr)
         for name, choices in _ONE_OF.items():
@@ -63,9 +74,20 @@ class Explained(Sced):
                 raise ValueError(f"{name}={getattr(self, name)}: must be one of {', '.join(map(str, choices))}")
         if not set(self.criteria) <= set(_CRITERIA):
             raise ValueError(f"criteria={list(self.criteria)}: must be some of {', '.join(_CRITERIA)}")
-        if self.scope == "module" and self.choosing == "hard" and self.criteria and not _UNCHOSEN & set(self.criteria):
-            raise ValueError("choosing=hard: passes the module no gradient, so scope=module would train nothing; "
-                             "use straight_through or scope=joint")  # fmt: skip
+        if self.scope == "module" and self.choosing == "hard" and set(_CHOOSE) & set(self.criteria):
+            raise ValueError("choosing=hard: passes the module no gradient from comp and suff, and scope=module trains "
+                             "nothing else by them; use straight_through or scope=joint")  # fmt: skip
+        for name, usual in ((one.name, one.default) for one in fields(self) if one.name in READ_BY):
+            if getattr(self, name) != usual and not set(READ_BY[name]) & set(self.criteria):
+                told = f"{name}={getattr(self, name)}: criteria=[{','.join(self.criteria)}] do not read it"
+                raise ValueError(f"{told}, {' or '.join(READ_BY[name])} would; leave it out")
+        if self.choosing == "hard" and self.slope != Explained.slope:
+            raise ValueError(f"slope={self.slope}: is straight_through's, and choosing=hard has none; leave it out")
+        if self.sufficiency != "margin" and self.suff_margin != Explained.suff_margin:
+            raise ValueError(f"suff_margin={self.suff_margin}: sufficiency={self.sufficiency} has none; leave it out")
+
+    def erases(self, by: str | None = None) -> bool:
+        return bool(set(_CHOOSE) & set(self.criteria)) and by in (None, self.erased)
 
     def differentiates_twice(self) -> bool:
         return "sim" in self.criteria

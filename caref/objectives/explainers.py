@@ -22,14 +22,14 @@ _MASKED = -1e9  # the score of what is not ranked; finite, so that a row with no
 class Attention:
     """The attention of a site: `layers` of `heads` queries and `key_heads` keys, `width` features each.
 
-    scale: what the model multiplies inner products of queries and keys by.
+    scale: what the model multiplies inner products of queries and keys by; None where it does not say.
     """
 
     layers: int
     heads: int
     key_heads: int
     width: int
-    scale: float = 1.0
+    scale: float | None = 1.0
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,9 @@ SCORES: Mapping[str, Score] = {
         "τ with leave-one-out", "", 3, True, "Kendall's rank correlation of the words' scores", False, tested=True
     ),
     "erasure.*.tau_n": _score("τ on", "examples", 1, None, "examples with a rank correlation", False),
+    "erasure.*.unscored": _score(
+        "top by place alone", "%", 2, None, "of the top words at ERASER's thresholds: those that have score 0", False
+    ),
     "erasure.*.comprehensiveness_matched": _score(
         "COMP matched", "", 3, True, "COMP at the temperature of one mean confidence for all", False, tested=True
     ),

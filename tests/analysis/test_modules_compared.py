@@ -29,7 +29,7 @@ def test_a_trained_module_is_tested_against_the_untrained_one_with_random_words_
     report, root = found(
         ("esnli", {"reg": Ivra(name="ivra", criteria=[]), **of}, before),
         ("esnli", {"reg": Ivra(name="ivra", criteria=["comp"]), **of}, after[:12]),
-        ("esnli", {"reg": Ivra(name="ivra", criteria=["suff"], slope=0.1), **of}, after),
+        ("esnli", {"reg": Ivra(name="ivra", criteria=["suff"], temperature=0.1), **of}, after),
     )
     (shift,) = report.evidence.shifts
     change = {name.raw: change for name, change in shift.changes.items()}[flips.format("ivra")]
@@ -41,6 +41,14 @@ def test_a_trained_module_is_tested_against_the_untrained_one_with_random_words_
     assert "IvRA comp softmax λ=1 against IvRA untrained softmax" in told
     assert re.search(r"\| COMP† ↑ \| random \| 0.100 \| 0.100 \| \+0.000 \(12\) \|", told)
     assert "λ=1 against" in page.document(report, root)
+
+
+def test_how_it_is_trained_is_nothing_of_the_module_that_it_is_held_against(found):
+    trained = Ivra(module_lr=0.1, slope=0.1, comp_margin=0.5, lambda_criteria=2.0, erased="zero")
+    report, _ = found(
+        ("esnli", {"reg": Ivra(criteria=[])}, evaluated(0.0)), ("esnli", {"reg": trained}, evaluated(0.07))
+    )
+    assert len(report.evidence.shifts) == 1
 
 
 def evaluated(rise: float) -> list[dict[str, float]]:

@@ -152,6 +152,10 @@ def test_the_papers_numbers_stand_where_the_cell_is_what_they_are_of(found):
         ),
         ("esnli", {"model": ELECTRA, "reg": Ivra(criteria=["comp", "sim"])}, [{COMP.format("ivra"): 0.1}]),
         ("esnli", {"model": ELECTRA, "reg": Ivra(criteria=[])}, [{COMP.format("ivra"): 0.1}]),
+        # not the paper's module, or not its model
+        ("esnli", {"model": ELECTRA, "reg": Ivra(lambda_sced=0.1, norm="sparsemax")}, [{COMP.format("ivra"): 0.1}]),
+        ("esnli", {"model": ELECTRA, "reg": Ivra(selection="head", norm="sparsemax")}, [{COMP.format("ivra"): 0.1}]),
+        ("esnli", {"model": ELECTRA, "reg": Ivra(reading="joint", norm="sparsemax")}, [{COMP.format("ivra"): 0.1}]),
         ("imdb", {"model": ELECTRA, "reg": Ivra(criteria=["sim"], scope="joint")}, [{sim: 91.234}]),
         ("imdb", {"model": ELECTRA, "reg": Smat(criteria=["sim"])}, [{CONS.format("ivra"): 0.5}]),
         # other datasets, models and targets

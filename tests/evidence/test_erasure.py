@@ -20,7 +20,7 @@ def test_no_temperature_moves_what_stands_beside_comprehensiveness(t):
     (plain,), (other,) = (erasure.measure(Additive(questions(), temperature)) for temperature in (1.0, t))
     unmoved = [name for name in plain if not name.endswith(("comprehensiveness", "sufficiency", "log_odds_drop"))]
     assert {name.rpartition(".")[2] for name in unmoved} == {
-        *("n", "words", "flips", "flips_over_random", "tau", "tau_n"),
+        *("n", "words", "flips", "flips_over_random", "tau", "tau_n", "unscored"),
         *("comprehensiveness_matched", "sufficiency_matched"),
     }
     for name in unmoved:
@@ -93,6 +93,16 @@ def test_how_many_words_a_threshold_is(words, sizes):
 
 def test_ties_go_by_position():
     assert erasure.top([2, 3, 5, 7], np.array([0, 0, 1, 1, 0, 1, 0, 2.0]), 3) == (2, 3, 7)
+
+
+def test_how_many_top_words_are_top_by_their_place_alone_is_told():
+    """Twenty words of which three have a score: of 1, 1, 2, 4 and 10 top ones 0, 0, 0, 1 and 7 have none."""
+    sparse = Additive([made(0, 20), made(1, 20)])
+    sparse.word_scores = lambda name, of=None: [[np.repeat([0, 0.5, 0.3, 0.2, 0], [5, 1, 1, 1, 12])] * 2]
+    (scores,) = erasure.measure(sparse)
+    assert scores["leave_one_out.unscored"] == pytest.approx(100 * np.mean([0, 0, 0, 1 / 4, 7 / 10]))
+    (scores,) = erasure.measure(Additive(questions(5)))
+    assert scores["leave_one_out.unscored"] == 0
 
 
 def test_an_explanation_that_names_nothing_is_no_zero():

@@ -29,9 +29,9 @@ SEEDS = (7004, 3639)
 def loaded(composed):
     """A function: a tiny backbone, its weights moved so that what it says is no tie, and an objective that asks it."""
 
-    def load(model: str, *overrides: str):
+    def load(model: str, *overrides: str, dtype=EXACT):
         job = composed(f"model={model}", "reg=ivra", "peft=lora_r4", *overrides)
-        backbone = backbones.load(job.model, dtype=EXACT, classes=CLASSES if model == "tiny_classifier" else None)
+        backbone = backbones.load(job.model, dtype=dtype, classes=CLASSES if model == "tiny_classifier" else None)
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():
             for parameter in backbone.model.parameters():
@@ -52,12 +52,12 @@ def asking_of(backbone, job, of, examples, splits=1):
     return Asking(backbone.model, backbone, beside(backbone, job.peft, of, splits), examples, splits)
 
 
-def as_evidence(backbone, examples, prompts=None) -> np.ndarray:
+def as_evidence(backbone, examples, prompts=None, batch_size=1) -> np.ndarray:
     asked = [
         Asked(prompt or one.prompt, one.choices)
         for one, prompt in zip(examples, prompts or [None] * len(examples), strict=True)
     ]
-    (tokens,) = by_token(backbone.model, backbone, [asked], batch_size=1)
+    (tokens,) = by_token(backbone.model, backbone, [asked], batch_size)
     return np.array([tree(*one) for one in zip(asked, tokens, strict=True)])
 
 
@@ -275,3 +275,16 @@ def test_an_objective_that_asks_says_so_where_it_is_given_logits_alone(composed)
     of = objective.build(composed("reg=ivra").reg)
     with pytest.raises(ValueError, match="asks the model more"):
         of(SimpleNamespace(logits=torch.randn(2, 3, 5)), torch.ones(2, 3, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_in_bfloat16_too_probabilities_are_those_that_evidence_computes(loaded, model):
+    """Logits in float32: a margin of 0.1 nats is less than bfloat16's steps at large logits."""
+    backbone, job, of = loaded(model, dtype=torch.bfloat16)
+    examples = examples_of(backbone)
+    with torch.no_grad():
+        (backbone.model.get_output_embeddings() or backbone.model.classifier).weight.mul_(30)
+        found = asking_of(backbone, job, of, examples).read().log_p
+    expected = as_evidence(backbone, examples, batch_size=len(examples))
+    assert np.abs(expected).max() > 5
+    assert found.double().numpy()[:, : expected.shape[1]] == pytest.approx(expected, abs=1e-4)

@@ -168,6 +168,21 @@ def test_precise_logits_are_float32s_of_the_same_hidden_states(family):
     torch.testing.assert_close(logits, rough.float(), rtol=3e-2, atol=3e-2 * float(rough.abs().max()))
 
 
+def test_a_classifiers_logits_are_float32s_too(composed):
+    backbone = backbones.load(composed("model=tiny_classifier").model, dtype=torch.bfloat16, classes=3)
+    head, seen = backbone.model.classifier, {}
+    with torch.no_grad():
+        head.weight.mul_(1000)  # logits of some tens, as trained ones may be
+    inputs = {"input_ids": torch.arange(5, 29).view(2, 12)}
+    with torch.no_grad(), backbone.autocast(), heads.precise(backbone.model):
+        hook = head.register_forward_pre_hook(lambda module, args: seen.update(hidden=args[0]))
+        logits = backbone.model(**inputs).logits.squeeze(1)
+        hook.remove()
+    exact = seen["hidden"].double() @ head.weight.double().T + head.bias.double()
+    assert logits.dtype is torch.float32 and float(logits.abs().max()) > 8
+    torch.testing.assert_close(logits.double(), exact, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", (torch.float32, torch.float64))
 def test_precise_logits_of_precise_models_are_the_same_bits(dtype):
     backbone = loaded("t5", dtype)

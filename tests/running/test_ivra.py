@@ -167,6 +167,14 @@ def test_modules_that_cannot_explain_here_are_refused_before_any_split(run, tmp_
         (("reg.criteria=[sim]", "reg.reading=joint"), "reg.reading=joint: has no scores that a student could learn"),
         (("reg.student_lr=0",), "reg.student_lr=0.0: must be above 0"),
         (("reg.choosing=hard",), "reg.choosing=hard: passes the module no gradient"),
+        (("reg.choosing=hard", "reg.criteria=[comp,cons]"), "reg.choosing=hard: passes the module no gradient"),
+        (("reg.criteria=[]", "reg.slope=0.1"), r"reg.slope=0.1: criteria=\[\] do not read it, comp or suff would"),
+        (("reg.suff_margin=0.2",), r"reg.suff_margin=0.2: criteria=\[comp\] do not read it, suff would"),
+        (("reg.student_lr=1",), r"reg.student_lr=1.0: criteria=\[comp\] do not read it, sim would"),
+        (("reg.alignment=positions",), r"reg.alignment=positions: criteria=\[comp\] do not read it, cons would"),
+        (("reg.scope=joint", "reg.choosing=hard", "reg.slope=0.1"), "reg.slope=0.1: is straight_through's"),
+        (("reg.criteria=[suff]", "reg.sufficiency=kl", "reg.suff_margin=0.2"), "reg.suff_margin=0.2: sufficiency=kl"),
+        (("reg.reading=joint", "reg.temperature=0.1"), "reg.temperature=0.1: is reading=mixture's"),
         (("reg.norm=entmax",), "reg.norm=entmax: must be one of softmax, sparsemax"),
         (("reg.selection=token",), "reg.selection=token: must be one of feature, head, layer, all"),
         (("reg.temperature=0",), "reg.temperature=0.0: must be above 0"),
@@ -180,6 +188,16 @@ def test_what_cannot_be_is_refused_in_one_line(overrides, told, run, tmp_path):
     with pytest.raises(UserError, match=told):
         run("splits=0", "reg=ivra", *overrides)
     assert not list(tmp_path.glob("results/*/splits/*.json"))
+
+
+def test_a_module_that_no_criterion_moves_stays_as_it_starts(run):
+    """As the untrained one, which it is held against, does: one example has no pairs, and no weight decays."""
+    alone = ("splits=0", "reg=ivra", "reg.criteria=[cons]", "train.batch_size=1")
+    (_, planned), (_, decayed) = run(*alone), run(*alone, "reg.module_decay=0.5")
+    starts = explaining(planned)["log_temperature"].item()
+    assert starts == pytest.approx(math.log(0.02), abs=1e-6)
+    assert all((weight == 1).all() for name, weight in explaining(planned).items() if name != "log_temperature")
+    assert all((weight != 1).all() for weight in explaining(decayed).values())
 
 
 def test_students_learn_one_by_one_which_is_said_and_they_move_the_module(run, capsys):

@@ -32,7 +32,8 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
         `A.comprehensiveness`, mean over 1, 5, 10, 20 and 50 % of p(x) - p(x without the top words); `A.sufficiency`,
         of p(x) - p(the top words alone); `_matched`, the same at the temperature that gives the model a mean
         confidence half-way between chance and certainty; `A.log_odds_drop`, of log p / (1 - p), as the first; `A.tau`,
-        Kendall's rank correlation with leave-one-out, mean over the `A.tau_n` examples that have one.
+        Kendall's rank correlation with leave-one-out, mean over the `A.tau_n` examples that have one; `A.unscored`, %
+        of the top words that have score 0, mean over thresholds and examples: they are top by their place in the text.
     """
     found = [{"all.flips": _mean(flips, 100)} for flips in _flips(reading, _everything(reading))]
     for name in reading.attributions:
@@ -113,13 +114,15 @@ def _random_flips(reading: Reading, tops: Sequence[Sequence[Sequence[int]]]) -> 
 def _by_threshold(reading: Reading, name: str) -> list[dict[str, float | None]]:
     """What rests on the order of the words, of each split."""
     ranked, single = reading.word_scores(name), reading.word_scores("leave_one_out")
-    variants = []
+    variants, unscored = [], []
     for questions, scores in zip(reading.splits, ranked, strict=True):
         variants.append([])
+        unscored.append([])
         for one, own in zip(questions, scores, strict=True):
             tops = [top(one.rankable, own, share(len(one.rankable), percent)) for percent in PERCENT]
             rests = [tuple(sorted(set(one.rankable) - set(words))) for words in tops]
             variants[-1].append(tops + rests)
+            unscored[-1] += [float((own[list(words)] == 0).mean()) for words in tops if words]
     found = []
     for split, tables in enumerate(reading.log_p_without(variants)):
         whole, labels = reading.log_p()[split], reading.predicted()[split]
@@ -141,7 +144,7 @@ def _by_threshold(reading: Reading, name: str) -> list[dict[str, float | None]]:
             *("comprehensiveness_matched", "sufficiency_matched"),
         )
         found.append({key: _mean([drop[key] for drop in drops if drop[key] is not None]) for key in keys})
-        found[-1] |= {"tau": _mean(taus), "tau_n": float(len(taus))}
+        found[-1] |= {"tau": _mean(taus), "tau_n": float(len(taus)), "unscored": _mean(unscored[split], 100)}
     return found
 
 

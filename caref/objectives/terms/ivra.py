@@ -21,6 +21,8 @@ class Ivra(Explained):
         for name, choices in (("selection", ("feature", "head", "layer", "all")), ("reading", ("mixture", "joint"))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)}: must be one of {', '.join(choices)}")
+        if self.reading == "joint" and self.temperature != Ivra.temperature:
+            raise ValueError(f"temperature={self.temperature}: is reading=mixture's, joint has none; leave it out")
         if self.reading == "joint" and "sim" in self.criteria:
             raise ValueError("reading=joint: has no scores that a student could learn, which criteria=[sim] needs")
 

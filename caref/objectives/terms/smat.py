@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from caref.errors import UserError
 from caref.objectives.explained import Explained
 
 
@@ -14,4 +15,6 @@ class Smat(Explained):
     def explainer(self, sites, splits: int):
         from caref.objectives.explainers import HeadMixture
 
+        if any(of.scale is None for of in sites.values()):
+            raise UserError("reg=smat: how this model scales its attention is not known here; choose another model")
         return HeadMixture(sites, splits, self.norm)
