@@ -1,6 +1,7 @@
 """Alignment: are the words that an attribution names for the true choice those that people marked?
 
-By ERASER's definitions (DeYoung et al. 2020), over words, on the examples of which people marked a word. e-SNLI's
+By ERASER's definitions (DeYoung et al. 2020), over words, on the examples of which people marked a word. Words of all
+fields are ranked, also where only one could be marked, as FEVER's document: ERASER ranks that alone. e-SNLI's
 annotators mark nothing in the premise of neutral pairs, so F1 is told for each right answer as well.
 """
 
