@@ -1,6 +1,7 @@
 """Scores, differences and correlations from ratings that the test makes, against what they must come to."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,14 @@ def test_figure_1c_has_the_papers_means_beside_real_data_only():
     assert "demo data" in demo.svg and demo.caption.startswith("Demo data") and "3 raters" in real.caption
     nothing = human_scores.figure(judge(Answers((), {}, {}, ())))
     assert nothing == "Figure 1c: nothing is rated"
+
+
+def test_figure_1c_has_room_for_datasets_that_the_paper_has_not():
+    found = judge(answers({"A": draw(1)}))
+    others = [replace(found.scores[0], dataset=name) for name in ("Other", "CoS-E v1.11")]
+    figure = human_scores.figure(replace(found, scores=[*others, *found.scores]))
+    drawn = [figure.svg.index(f">{name}<") for name in ("e-SNLI", "CoS-E v1.11", "Other")]
+    assert drawn == sorted(drawn)
 
 
 def test_wandb_holds_what_was_found(tmp_path):

@@ -14,7 +14,10 @@ def figure(judgement: Judgement) -> Figure | str:
     if not judgement.scores:
         return "Figure 1c: nothing is rated"
     order = list(paper.DATASETS.values())
-    names = sorted({one.dataset for one in judgement.scores}, key=lambda name: (name not in order, order.index(name)))
+    names = sorted(
+        {one.dataset for one in judgement.scores},
+        key=lambda name: (order.index(name) if name in order else len(order), name),
+    )
     systems = list(dict.fromkeys(one.system for one in judgement.scores if one.kind == "cell"))
     width = 0.8 / max(1, len(systems))
     with drawing.style("figure1c"):
