@@ -235,6 +235,9 @@ def test_reliability_pools_the_bins_of_all_splits(make_cell, written):
     figures, amiss = of_evidence.drawn(found, root)
     assert [figure.name for figure in figures] == ["reliability-1"] and not amiss  # no rows, no risk over coverage
     assert "A temperature moves this" in figures[0].caption and ">4<" in figures[0].svg
+    assert "pooled (2)" in figures[0].caption
+    found.held[1].found.records[0]["reliability"] = []
+    assert "pooled (1 and 2)" in of_evidence.drawn(found, root)[0][0].caption
 
 
 def test_the_area_under_risk_over_coverage_is_the_measures_own(make_cell, written):
@@ -264,6 +267,8 @@ def test_the_area_under_risk_over_coverage_is_the_measures_own(make_cell, writte
     rows.write_bytes(b"cut")
     curves, amiss = of_evidence.risk_coverage(held, root)
     assert curves.shape == (2, 9) and "001.jsonl.gz: missing, or not what its record names" in amiss[0]
+    (figure,), _ = of_evidence.drawn(compared(cells, root), root)
+    assert "over the splits (2)" in figure.caption  # those that are drawn
 
 
 def test_by_epoch_flips_and_alignment_stand_over_accuracy(make_cell, written):
@@ -284,7 +289,10 @@ def test_by_epoch_flips_and_alignment_stand_over_accuracy(make_cell, written):
             evidence.write_split(root / cell.signature, ASKED, record, [])
     found = compared(cells, root)
     courses = of_evidence.by_epoch(found.held[0])
-    assert courses == {"erasure.*.flips": {"saliency": [(0, 30.5, 0.0), (5, 81.0, 10.0), (10, 130.5, 20.0)]}}
+    assert courses == {"erasure.*.flips": {"saliency": [(0, 30.5, 0.0, 2), (5, 81.0, 10.0, 1), (10, 130.5, 20.0, 2)]}}
     figures, _ = of_evidence.drawn(found, root)
     assert [figure.name for figure in figures] == ["epochs-1-without", "epochs-1-with"]
-    assert "no p is told" in figures[0].caption
+    assert "no p is told" in figures[0].caption and "n = 1 to 2 splits" in figures[0].caption
+    for held in found.held:
+        del held.found.records[0]["by_epoch"]
+    assert "n = 1 splits" in of_evidence.drawn(found, root)[0][0].caption

@@ -123,6 +123,13 @@ def test_the_comparison_shows_every_cell_and_says_demo(make_cell):
     assert "demo data" not in text_of(real) and real.png != drawn.png
 
 
+def test_the_comparison_tells_of_how_many_splits_each_score_is(make_cell):
+    cell = make_cell("AQ", "esnli", [80.0, 82.0, 84.0])
+    for split in (0, 1):
+        cell.records[split]["scores"]["nbert"] = None
+    assert "over n = 1 to 3 splits" in figure1.comparison(lines([cell])).caption
+
+
 def test_a_comparison_of_nothing_or_of_too_many_is_not_drawn(make_cell):
     assert "here are 0" in figure1.comparison([])
     many = lines([make_cell("AQ", "esnli", [80.0, 82.0])] * 30)

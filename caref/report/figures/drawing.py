@@ -7,7 +7,7 @@ or a machine's name, so the same records give the same bytes.
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +76,12 @@ def canvas(width: float, height: float, panels: int = 1, **options: Any) -> tupl
 
     plot = Canvas(figsize=(width, height), layout="constrained")
     return plot, plot.subplots(1, panels, **options)
+
+
+def counted(counts: Iterable[int]) -> str:
+    """How many splits, items or the like each of what is drawn rests on: "60", "12 to 60"."""
+    few, many = min(found := list(counts)), max(found)
+    return f"{few}" if few == many else f"{few} to {many}"
 
 
 def watermark(plot: Any) -> None:

@@ -153,10 +153,7 @@ def nbert_with_and_without(table: Table, suffix: str = "") -> Figure | str:
 
 
 def _rests_on(table: Table, summaries: Iterable[Summary]) -> str:
-    counts = [summary.n for summary in summaries]
-    few, many = min(counts), max(counts)
-    n = str(few) if few == many else f"{few} to {many}"
-    return f"{table.title}; n = {n} splits a cell."
+    return f"{table.title}; n = {drawing.counted(summary.n for summary in summaries)} splits a cell."
 
 
 def nbert_over_alpha_and_beta(found: Sequence[Line]) -> Figure | str:
@@ -185,8 +182,7 @@ def nbert_over_alpha_and_beta(found: Sequence[Line]) -> Figure | str:
         _heat_map(plot, axes, means)
         if demo:
             drawing.watermark(plot)
-        counts = sorted({summary.n for summary in means.values()})
-        n = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        n = drawing.counted(summary.n for summary in means.values())
         data = "demo data" if demo else "real data"
         caption = (
             f"{model}, {data}, {peft}, λ = {lambda_sced:g} and {lambda_kl:g}; n = {n} splits a cell. "
@@ -265,8 +261,7 @@ def comparison(lines: Sequence[Line]) -> Figure | str:
             axes.margins(x=0.12)
         panels[0].set_yticks(range(len(shown)), names)
         panels[0].set_ylim(len(shown) - 0.4, -0.7)
-        counts = sorted({line.n for line in shown})
-        n = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        n = drawing.counted(line.summaries[one].n for line in shown for one in metrics if one in line.summaries)
         demo = any("demo" in line.source for line in shown)
         models = ", ".join(sorted({line.model for line in shown}))
         if demo:

@@ -61,8 +61,7 @@ def figure(judgement: Judgement) -> Figure | str:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, fontsize=8)
         if judgement.demo:
             drawing.watermark(plot)
-        counts = sorted({one.n for one in judgement.scores})
-        n = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        n = drawing.counted(one.n for one in judgement.scores)
         data = "Demo data, not the paper's datasets. " if judgement.demo else ""
         caption = f"{data}{judgement.raters} raters, n = {n} items a bar. Bars: ±1 standard error over items."
         return drawing.finished(plot, "figure1c", "Figure 1c. What people say of the explanations", caption)

@@ -65,7 +65,7 @@ def drawn(found: Evidence, results_dir: Path) -> tuple[list[Figure], list[str]]:
             figures.append(_risk_coverage(subject, curves, number))
     for number, subject in enumerate(subjects(found), start=1):
         figures += [
-            _by_epoch(subject, side, held, courses, f"epochs-{number}{'-' * bool(side)}{side}")
+            _by_epoch(subject, side, courses, f"epochs-{number}{'-' * bool(side)}{side}")
             for side, held in subject.sides.items()
             if (courses := by_epoch(held))
         ]
@@ -110,12 +110,12 @@ def risk_coverage(held: Held, results_dir: Path) -> tuple[Any, list[str]]:
     return np.array([np.interp(grid, np.arange(1, len(one) + 1) / len(one), one) for one in curves]), amiss
 
 
-def by_epoch(held: Held) -> dict[str, dict[str, list[tuple[int, float, float]]]]:
-    """Flips and alignment by accuracy, epoch by epoch: by score and attribution (epoch, accuracy, score), means over
-    the splits that have both; nothing where evidence was taken at fewer than two epochs."""
+def by_epoch(held: Held) -> dict[str, dict[str, list[tuple[int, float, float, int]]]]:
+    """Flips and alignment by accuracy, epoch by epoch: by score and attribution (epoch, accuracy, score, n), means over
+    the n splits that have both; nothing where evidence was taken at fewer than two epochs."""
     records = {split: record["by_epoch"] for split, record in held.found.records.items() if record.get("by_epoch")}
     epochs = sorted({int(epoch) for of_split in records.values() for epoch in of_split})
-    courses: dict[str, dict[str, list[tuple[int, float, float]]]] = {}
+    courses: dict[str, dict[str, list[tuple[int, float, float, int]]]] = {}
     for score in _COURSES:
         for one in (one for one in held.attributions if one != "human" or score == _COURSES[0]):
             points = []
@@ -124,7 +124,7 @@ def by_epoch(held: Held) -> dict[str, dict[str, list[tuple[int, float, float]]]]
                 both = [(own.get(_ACCURACY), own.get(score.replace("*", one))) for own in told]
                 both = [pair for pair in both if None not in pair]
                 if both:
-                    points.append((epoch, *(fmean(column) for column in zip(*both, strict=True))))
+                    points.append((epoch, *(fmean(column) for column in zip(*both, strict=True)), len(both)))
             if len(points) > 1:
                 courses.setdefault(score, {})[one] = points
     return courses
@@ -184,9 +184,11 @@ def _reliability(subject: Subject, pooled: Mapping[str, Sequence[Mapping]], numb
         panels[0][0].set_ylabel("share right")
         if subject.demo:
             drawing.watermark(plot)
+        records = (held.found.records.values() for held in subject.sides.values())
+        n = _splits(sum(bool(record.get("reliability")) for record in of_side) for of_side in records)
         caption = (
             f"{subject.title}. The bars: accuracy of the most probable choice by its probability, in {BINS} bins of "
-            f"equal width, splits pooled ({_splits(subject)}); on each how many examples. Dots: mean confidence, which "
+            f"equal width, splits pooled ({n}); on each how many examples. Dots: mean confidence, which "
             "the bars of a calibrated model reach. A temperature moves this."
         )
         return drawing.finished(plot, name, "Reliability", caption)
@@ -212,16 +214,17 @@ def _risk_coverage(subject: Subject, curves: Mapping[str, Any], number: int) -> 
         if subject.demo:
             drawing.watermark(plot)
         caption = (
-            f"{subject.title}. Mean over the splits ({_splits(subject)}), the band ±1 standard deviation; the most "
-            "probable choice is the answer. With more than two choices a temperature may move this a little."
+            f"{subject.title}. Mean over the splits ({_splits(map(len, curves.values()))}), the band ±1 standard "
+            "deviation; the most probable choice is the answer. With more than two choices a temperature may move this "
+            "a little."
         )
         return drawing.finished(plot, name, "Risk over coverage", caption)
 
 
-def _by_epoch(subject: Subject, side: str, held: Held, courses: Mapping[str, Mapping], name: str) -> Figure:
+def _by_epoch(subject: Subject, side: str, courses: Mapping[str, Mapping], name: str) -> Figure:
     with drawing.style(name):
         plot, panels = drawing.canvas(3.1 * (1 + len(courses)), 3.4, panels=1 + len(courses), squeeze=False)
-        accuracy = {epoch: x for lines in courses.values() for points in lines.values() for epoch, x, _ in points}
+        accuracy = {epoch: x for lines in courses.values() for points in lines.values() for epoch, x, *_ in points}
         panels[0][0].plot(sorted(accuracy), [accuracy[epoch] for epoch in sorted(accuracy)], "o-", color=INK, ms=3)
         panels[0][0].set_title(f"{SCORES[_ACCURACY].label}, %", fontsize=10)
         shown = list(dict.fromkeys(one for lines in courses.values() for one in lines))
@@ -229,7 +232,7 @@ def _by_epoch(subject: Subject, side: str, held: Held, courses: Mapping[str, Map
             for one, points in lines.items():
                 place = shown.index(one)
                 look = {"color": SERIES[place % len(SERIES)], "ls": "-" if place < len(SERIES) else "--"}
-                values = [epoch for epoch, *_ in points], [value for *_, value in points]
+                values = [epoch for epoch, *_ in points], [value for _, _, value, _ in points]
                 axes.plot(*values, marker="o", ms=3, label=attribution_label(one), **look)
             axes.set_title(SCORES[score].label + (", %" if SCORES[score].unit == "%" else ""), fontsize=10)
         for axes in panels[0]:
@@ -240,13 +243,14 @@ def _by_epoch(subject: Subject, side: str, held: Held, courses: Mapping[str, Map
         plot.legend(drawn.values(), drawn, loc="outside lower center", ncols=4, fontsize=8)
         if subject.demo:
             drawing.watermark(plot)
+        n = drawing.counted(n for lines in courses.values() for points in lines.values() for *_, n in points)
         caption = (
-            f"{subject.title}{_TOLD.get(side, '')}. Means over {held.n} splits; epoch 0 is "
+            f"{subject.title}{_TOLD.get(side, '')}. Means over n = {n} splits; epoch 0 is "
             "before the training. Epochs of one training are no independent observations: no p is told of these."
         )
         return drawing.finished(plot, name, "Flips and alignment beside accuracy, by epoch", caption)
 
 
-def _splits(subject: Subject) -> str:
-    counts: Iterable[int] = (held.n for held in subject.sides.values())
+def _splits(counts: Iterable[int]) -> str:
+    """How many splits were drawn of each side."""
     return " and ".join(dict.fromkeys(f"{n}" for n in counts))
