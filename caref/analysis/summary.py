@@ -29,6 +29,11 @@ def summarise(values: Iterable[float]) -> Summary | None:
     return Summary(mean, std, len(values))
 
 
+def of_fewer(found: Summary, n: int | None) -> str:
+    """ " (n = 1)", to stand behind a score that is of other splits than the n told beside it; "" of as many."""
+    return "" if found.n == n else f" (n = {found.n})"
+
+
 def on_floor(similarity: Summary | None, floor: Summary | None) -> bool:
     """Whether a cell's right answers explain nothing, as far as nBERT can tell: similarity within 0.01 of its floor."""
     return bool(similarity and floor) and abs(similarity.mean - floor.mean) <= NEAR

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from caref.analysis import paper
 from caref.analysis.labels import answers_only, distinguishing, settings
-from caref.analysis.summary import Summary, on_floor, refusal, scores, source, summarise, trainable_percent
+from caref.analysis.summary import Summary, of_fewer, on_floor, refusal, scores, source, summarise, trainable_percent
 from caref.results.published import is_published
 from caref.results.samples import samples
 from caref.results.store import Cell
@@ -50,6 +50,11 @@ class Table:
         spread = summarise(self.scores(row, metric, AVERAGE).values())
         mean = summarise(one.mean for one in each).mean
         return Summary(mean, spread.std if spread else float("nan"), min(one.n for one in each))
+
+    def beside_nbert(self, row: str, metric: str, column: str) -> tuple[Summary | None, str]:
+        """A summary, and where it is of other splits than accuracy and nBERT, of how many."""
+        found, whole = (self.summary(row, name, column) for name in (metric, "accuracy"))
+        return found, of_fewer(found, whole and whole.n) if found else ""
 
     def best(self, section: str, metric: str, column: str) -> float | None:
         """The highest mean of a section's column; None where fewer than two rows are there to compare."""

@@ -91,10 +91,10 @@ def _explanations(table: Table, number: int) -> Iterable[str]:
 
 
 def _beside(table: Table, row: str, dataset: str, measures: Mapping[str, Measure]) -> str:
-    found = {name: table.summary(row, name, dataset) for name in measures}
-    if not any(found.values()):
+    found = {name: table.beside_nbert(row, name, dataset) for name in measures}
+    if not any(one for one, _ in found.values()):
         return "--" if (row, dataset) in table.cells else ""
-    texts = [measures[name].text(one.mean) if one else "--" for name, one in found.items()]
+    texts = [measures[name].text(one.mean) + of if one else "--" for name, (one, of) in found.items()]
     return " / ".join(texts) + (r"\rlap{$^\dagger$}" if table.on_floor(row, dataset) else "")
 
 

@@ -7,7 +7,7 @@ from caref.analysis.claims import Verdict, sentence
 from caref.analysis.every_cell import Line, standings
 from caref.analysis.grid import Grid
 from caref.analysis.significance import LEAST_SPLITS
-from caref.analysis.summary import Summary
+from caref.analysis.summary import Summary, of_fewer
 from caref.analysis.table1 import AVERAGE, COLUMNS, Table
 from caref.analysis.with_without import caution, headline
 from caref.report import comparisons, evidence_grids
@@ -150,11 +150,11 @@ def _row(table: Table, row: paper.Row) -> Iterable[list[str]]:
 
 
 def _beside(table: Table, row: str, metric: str, measure: Measure, column: str) -> str:
-    found = table.summary(row, metric, column)
+    found, of = table.beside_nbert(row, metric, column)
     if found is None:
         return _UNKNOWN
     mark = metric == "similarity" and column != AVERAGE and table.on_floor(row, column)
-    return measure.text(found.mean) + (" **explains nothing**" if mark else "")
+    return measure.text(found.mean) + of + (" **explains nothing**" if mark else "")
 
 
 def _figure(summary: Summary | None, best: float | None, column: str) -> str:
@@ -255,7 +255,9 @@ def _every_cell(lines: list[Line], only_demo: bool) -> list[str]:
 
 def _cell_line(line: Line, measures: Mapping[str, Measure], only_demo: bool) -> list[str]:
     figures = [
-        f"{measure.text(found.mean)} ± {measure.text(found.std)}" if (found := line.summaries.get(metric)) else _UNKNOWN
+        f"{measure.text(found.mean)} ± {measure.text(found.std)}{of_fewer(found, line.n)}"
+        if (found := line.summaries.get(metric))
+        else _UNKNOWN
         for metric, measure in measures.items()
     ]
     if floor.marked(line):

@@ -136,7 +136,7 @@ _CELLS = [
         "why_not_febs_own",
         "rows",
     ],
-    *(f"{metric}_{figure}" for metric in MEASURES for figure in ("mean", "std")),
+    *(f"{metric}_{figure}" for metric in MEASURES for figure in ("mean", "std", "n")),
 ]
 
 
@@ -147,7 +147,7 @@ def _cells(findings: Findings) -> Iterable[list[object]]:
             *(line.cell.signature, line.model, line.dataset, line.peft, line.reg, line.settings, line.source),
             *(line.trainable_percent, line.n, len(set(line.cell.failed) - set(line.cell.records)), line.refused),
             *(int(floor.marked(line)), line.samples.label, line.samples.why, line.samples.rows),
-            *(figure for summary in found for figure in ((summary.mean, summary.std) if summary else (None, None))),
+            *(figure for one in found for figure in ((one.mean, one.std, one.n) if one else (None,) * 3)),
         ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from caref.analysis.every_cell import Line, lines, standings
-from caref.analysis.summary import Summary, scores, summarise
+from caref.analysis.summary import Summary, of_fewer, scores, summarise
 from caref.results.measures import MEASURES, SWEEP, shown
 from caref.results.store import Cell
 
@@ -70,18 +70,20 @@ def _demo(line: Line) -> bool:
 def _sweep_line(line: Line, wanted: Mapping[str, int] | int) -> list[str]:
     of = wanted if isinstance(wanted, int) else wanted.get(line.cell.signature, line.n)
     figures = [
-        spread(line.summaries.get(metric)) if metric in _SPREAD else _mean(line, metric) for metric in shown(SWEEP)
+        spread(line.summaries.get(metric), line.n) if metric in _SPREAD else _mean(line, metric)
+        for metric in shown(SWEEP)
     ]
     return [line.dataset, line.peft, line.reg, f"{line.n} of {of}", *figures, line.cell.signature]
 
 
 def _mean(line: Line, metric: str) -> str:
-    return MEASURES[metric].text(line.summaries[metric].mean) if metric in line.summaries else _NOTHING
+    found = line.summaries.get(metric)
+    return MEASURES[metric].text(found.mean) + of_fewer(found, line.n) if found else _NOTHING
 
 
-def spread(summary: Summary | None) -> str:
-    """ "81.97 ± 1.80"; a dash where there is nothing."""
-    return f"{summary.mean:.2f} ± {summary.std:.2f}" if summary else _NOTHING
+def spread(summary: Summary | None, n: int) -> str:
+    """ "81.97 ± 1.80", with its own n where that is not n; a dash where there is nothing."""
+    return f"{summary.mean:.2f} ± {summary.std:.2f}{of_fewer(summary, n)}" if summary else _NOTHING
 
 
 def aligned(rows: list[list[str]]) -> str:
@@ -100,4 +102,4 @@ def aligned(rows: list[list[str]]) -> str:
 
 
 def _is_figure(text: str) -> bool:
-    return text == _NOTHING or (bool(text) and set(text) <= set("0123456789.±-+% of"))
+    return text == _NOTHING or (bool(text) and set(text) <= set("0123456789.±-+% of(n=)"))

@@ -112,6 +112,20 @@ def test_a_split_without_a_right_answer_has_no_similarity_and_is_left_out_of_its
     assert (line.summaries["similarity"].n, line.summaries["nbert"].n) == (1, 2)
 
 
+def test_a_score_of_fewer_splits_tells_its_own_n_wherever_it_stands(make_cell, written):
+    cell = make_cell("AQ", "esnli", [80.0, 82.0, 0.0, 0.0], scores=BESIDE)
+    for split in (1, 2, 3):
+        cell.records[split]["scores"]["similarity"] = None
+    found = findings.gather([cell])
+    shown = words(page.document(found, written([cell])).split("<script")[0])
+    assert "0.899 ±0.000 (n = 1)" in shown and "0.899 (n = 1)" in shown
+    assert "0.899 ± 0.000 (n = 1)" in markdown.document(found) and "| 0.899 (n = 1) |" in markdown.document(found)
+    assert "70.50 / 0.899 (n = 1) / 4.25" in latex.document(found)
+    assert " 0.899 (n = 1)  " in sweep_table([cell]) and sweep_table([cell]).count("n = ") == 1
+    (row,) = csv.DictReader(io.StringIO(spreadsheets.files(found)["cells.csv"]))
+    assert (row["n"], row["similarity_n"], row["nbert_n"], row["distinct_1_n"]) == ("4", "1", "4", "4")
+
+
 def test_records_of_two_rules_of_nbert_are_told_apart(make_cell):
     cell = make_cell("AQ", "esnli", [80.0, 81.0], scores=BESIDE)
     del cell.records[1]["scores"]["nbert_strict"]

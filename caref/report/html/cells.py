@@ -5,6 +5,7 @@ from html import escape
 
 from caref.analysis import floor
 from caref.analysis.every_cell import Line, best, standings
+from caref.analysis.summary import of_fewer
 from caref.report.findings import Findings
 from caref.results.measures import Measure, held
 
@@ -78,6 +79,8 @@ def _figure(line: Line, metric: str, measure: Measure, leads: bool) -> str:
         return "–"
     tag = "b" if leads else "span"
     text = f'<{tag}>{measure.text(found.mean)}</{tag}> <span class="std">±{measure.text(found.std)}</span>'
+    if of := of_fewer(found, line.n):
+        text += f'<span class="few">{of}</span>'
     if metric == "similarity" and floor.marked(line):
         text += f' <span class="nothing" title="within {floor.NEAR} of the floor">explains nothing</span>'
     return text

@@ -74,10 +74,12 @@ def _row(table: Table, row: paper.Row) -> str:
 def _beside(table: Table, row: paper.Row, metric: str, measure: Measure, column: str) -> str:
     """A figure that stands below nBERT, and the paper's where its two numbers give it."""
     name = paper.DATASETS.get(column, "Average")
-    found = table.summary(row.name, metric, column)
+    found, of = table.beside_nbert(row.name, metric, column)
     text = '<span class="none">–</span>' if found is None else measure.text(found.mean)
     if found and measure.unit == "%":
         text += "%"
+    if of:
+        text += f'<span class="few">{of}</span>'
     if metric == "similarity":
         if not table.not_comparable:
             text += f" <small>{measure.text(paper.similarity(row.name, column))}</small>"
