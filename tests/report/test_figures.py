@@ -75,6 +75,28 @@ def test_grids_of_different_setups_are_not_mixed(grid, make_cell):
     assert len(re.findall(r"±\d", text_of(figure))) == len(GRID) and "±0.00" not in text_of(figure)
 
 
+def test_grids_on_other_data_are_not_mixed_either(grid, make_cell):
+    """Configurations that say the same, of which only the data's fingerprint tells."""
+    other = [
+        make_cell("AQ", "esnli", [1.0], reg=Sced(name="SCED", alpha=a, beta=b), record={"fingerprint": "other"})
+        for a, b in GRID
+    ]
+    for number, cell in enumerate(other):
+        cell.signature = f"other{number}"
+    for cells in (grid + other[:6], other[:6] + grid):
+        figure = figure1.nbert_over_alpha_and_beta(lines(cells))
+        assert "n = 5 splits" in figure.caption and "±0.00" not in text_of(figure)
+        assert "Of 2 such grids" in figure.caption
+    assert "such grids" not in figure1.nbert_over_alpha_and_beta(lines(grid)).caption
+
+
+def test_no_mean_of_fewer_splits_is_framed(grid, make_cell):
+    few = make_cell("AQ", "esnli", [99.0], reg=Sced(name="SCED", alpha=GRID[0][0], beta=GRID[0][1]))
+    figure = figure1.nbert_over_alpha_and_beta(lines([few, *grid[1:]]))
+    assert "n = 1 to 5 splits" in figure.caption and "None is framed" in figure.caption
+    assert "Framed: the highest" in figure1.nbert_over_alpha_and_beta(lines(grid)).caption
+
+
 def test_without_data_there_is_a_line_and_no_figure(make_cell):
     cell = make_cell("LoRA-R4", "esnli", [80.0])
     first, second = figure1.of_table(tables([cell])[0])

@@ -4,13 +4,15 @@ A figure whose data is not there is not drawn; the line that says so is returned
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from caref.analysis import paper
+from caref.analysis.choosing import grids_of
 from caref.analysis.every_cell import Line
-from caref.analysis.summary import Summary
+from caref.analysis.summary import Summary, scores
 from caref.analysis.table1 import AVERAGE, Table
+from caref.analysis.with_without import rest
 from caref.report.figures import drawing
 from caref.report.figures.drawing import INK, SERIES, Figure
 from caref.results.measures import MEASURES
@@ -161,41 +163,53 @@ def nbert_over_alpha_and_beta(found: Sequence[Line]) -> Figure | str:
 
     Of the cells on e-SNLI that differ in alpha and beta alone, the largest grid is drawn; AQ's of equally large.
     """
-    grids: dict[tuple, dict[tuple[float, float], Line]] = {}
-    for line in found:
+    grids: dict[tuple[str, str], dict[tuple[float, float], Line]] = {}
+    for line in (line for grid in grids_of(found) for line in grid):
         reg = line.cell.config["reg"]
         sced = reg["term"] == "sced" and all(
             isinstance(reg.get(key), (int, float)) for key in ("alpha", "beta", "lambda_sced", "lambda_kl")
         )
         if line.cell.config["dataset"]["name"] == "esnli" and sced and "nbert" in line.summaries:
-            demo = "demo" in line.source
-            key = (line.model, line.peft, demo, line.settings, reg["lambda_sced"], reg["lambda_kl"])
-            grids.setdefault(key, {})[reg["alpha"], reg["beta"]] = line
-    wide = {key: grid for key, grid in grids.items() if all(len(set(axis)) > 1 for axis in zip(*grid, strict=True))}
+            others = sorted((key, str(value)) for key, value in reg.items() if key not in ("name", "alpha", "beta"))
+            grids.setdefault((rest(line), str(others)), {})[reg["alpha"], reg["beta"]] = line
+    wide = [grid for grid in grids.values() if all(len(set(axis)) > 1 for axis in zip(*grid, strict=True))]
     if not wide:
         return "Figure 1d: no cells on e-SNLI that differ in both alpha and beta of SCED"
-    key = min(wide, key=lambda key: (key[2], -len(wide[key]), key[1] != "AQ", str(key)))
-    model, peft, demo, *_, lambda_sced, lambda_kl = key
+    grid = min(wide, key=_precedence)
+    one, *_ = grid.values()
+    demo, reg = "demo" in one.source, one.cell.config["reg"]
     with drawing.style("figure1d"):
         plot, axes = drawing.canvas(5.6, 4.2)
-        means = {point: line.summaries["nbert"] for point, line in wide[key].items()}
-        _heat_map(plot, axes, means)
+        means = {point: line.summaries["nbert"] for point, line in grid.items()}
+        same = len({tuple(scores(line.cell.records, "nbert")) for line in grid.values()}) == 1
+        _heat_map(plot, axes, means, max(means, key=lambda point: means[point].mean) if same else None)
         if demo:
             drawing.watermark(plot)
-        n = drawing.counted(summary.n for summary in means.values())
-        data = "demo data" if demo else "real data"
+        data = [one.model, "demo data" if demo else "real data", one.peft, *filter(None, [one.settings])]
+        framed = (
+            "Framed: the highest mean, a maximum over noise" if same else "None is framed: not all have the same splits"
+        )
+        more = f" Of {len(wide)} such grids, on other data or set otherwise, one is drawn." if len(wide) > 1 else ""
         caption = (
-            f"{model}, {data}, {peft}, λ = {lambda_sced:g} and {lambda_kl:g}; n = {n} splits a cell. "
-            "Framed: the highest mean, a maximum over noise; small: the standard deviation over splits."
+            f"{', '.join(data)}, λ = {reg['lambda_sced']:g} and {reg['lambda_kl']:g}; "
+            f"n = {drawing.counted(summary.n for summary in means.values())} splits a cell. "
+            f"{framed}; small: the standard deviation over splits.{more}"
         )
         return drawing.finished(plot, "figure1d", "Figure 1d. nBERT on e-SNLI over α and β", caption)
 
 
-def _heat_map(plot: Any, axes: Any, means: dict[tuple[float, float], Summary]) -> None:
+def _precedence(grid: Mapping[tuple[float, float], Line]) -> tuple:
+    """Real data first, the largest grid, AQ's."""
+    line = next(iter(grid.values()))
+    return "demo" in line.source, -len(grid), line.peft != "AQ", line.model, line.peft, line.cell.signature
+
+
+def _heat_map(
+    plot: Any, axes: Any, means: Mapping[tuple[float, float], Summary], best: tuple[float, float] | None
+) -> None:
     alphas, betas = (sorted(set(axis)) for axis in zip(*means, strict=True))
     values = [[means[a, b].mean if (a, b) in means else math.nan for b in betas] for a in alphas]
     mesh = axes.pcolormesh(values, cmap="cividis", edgecolors="white", linewidth=1.5)
-    best = max(means, key=lambda point: means[point].mean)
     for (alpha, beta), summary in means.items():
         x, y = betas.index(beta), alphas.index(alpha)
         light = mesh.norm(summary.mean) > 0.55
