@@ -1,5 +1,6 @@
 """Every cell of a results folder in one line each, whether it fits a row of the paper's table or not."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -102,18 +103,26 @@ def standings(lines: Iterable[Line]) -> list[str]:
 
 
 def best(lines: Iterable[Line]) -> set[tuple[str, str]]:
-    """The (signature, measure) that no other cell of the same model beats on the same data; none that stands alone."""
-    groups: dict[tuple[str, str, str], list[Line]] = {}
+    """The (signature, measure) that no other cell of the same model beats on the same data and splits; none alone."""
+    groups: dict[tuple, dict[str, float]] = {}
     for line in lines:
-        groups.setdefault((line.model, line.dataset, line.source), []).append(line)
+        for metric, summary in line.summaries.items():
+            alike = metric, _judged_on(line), tuple(scores(line.cell.records, metric))
+            groups.setdefault(alike, {})[line.cell.signature] = summary.mean
     found = set()
-    for group in groups.values():
-        for metric, measure in MEASURES.items():
-            means = {line.cell.signature: line.summaries[metric].mean for line in group if metric in line.summaries}
-            if measure.up is not None and len(set(means.values())) > 1:
-                bound = max(means.values()) if measure.up else min(means.values())
-                found |= {(signature, metric) for signature, mean in means.items() if mean == bound}
+    for (metric, *_), means in groups.items():
+        up = MEASURES[metric].up
+        if up is not None and len(set(means.values())) > 1:
+            bound = max(means.values()) if up else min(means.values())
+            found |= {(signature, metric) for signature, mean in means.items() if mean == bound}
     return found
+
+
+def _judged_on(line: Line) -> str:
+    """What cells must share for one to be better than another: model, examples, their drawing, and nBERT's scorer."""
+    fingerprints = sorted({str(record.get("fingerprint")) for record in line.cell.records.values()})
+    asked = [line.cell.config.get(part) for part in ("dataset", "bertscore")]
+    return json.dumps([line.model, line.source, fingerprints, asked], sort_keys=True, default=str)
 
 
 def titles(lines: Iterable[Line], only_demo: bool) -> list[str]:

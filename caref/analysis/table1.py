@@ -57,10 +57,12 @@ class Table:
         return found, of_fewer(found, whole and whole.n) if found else ""
 
     def best(self, section: str, metric: str, column: str) -> float | None:
-        """The highest mean of a section's column; None where fewer than two rows are there to compare."""
-        found = [self.summary(row.name, metric, column) for row in paper.rows() if row.section == section]
-        means = [one.mean for one in found if one]
-        return max(means) if len(means) > 1 else None
+        """The highest mean of a section's column; None of fewer than two rows, or not all on the same splits."""
+        rows = [row.name for row in paper.rows() if row.section == section]
+        found = {row: one.mean for row in rows if (one := self.summary(row, metric, column))}
+        datasets = paper.DATASETS if column == AVERAGE else [column]
+        splits = {tuple(tuple(self.scores(row, metric, dataset)) for dataset in datasets) for row in found}
+        return max(found.values()) if len(found) > 1 and len(splits) == 1 else None
 
     def trainable_percent(self, row: str) -> float | None:
         found = [self.cells[row, dataset] for dataset in paper.DATASETS if (row, dataset) in self.cells]

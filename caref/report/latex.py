@@ -40,7 +40,8 @@ def _table(table: Table, number: int) -> str:
     banner = [rf"\textbf{{{escaped(standing(table))}}}\par\smallskip"] if table.not_comparable else []
     caption = (
         f"{table.title}: mean and population standard deviation, in parentheses the number of splits. "
-        f"Bold: the highest mean of a section's column. {'' if table.not_comparable else standing(table)}"
+        "Bold: the highest mean of a section's column, where all are of the same splits. "
+        f"{'' if table.not_comparable else standing(table)}"
     )
     return "\n".join(
         [

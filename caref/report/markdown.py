@@ -119,7 +119,10 @@ def _evidence(findings: Findings) -> list[str]:
 
 def _table(table: Table, only_demo: bool) -> list[str]:
     blocks = [] if only_demo else [f"> **{standing(table)}**" if table.not_comparable else standing(table)]
-    blocks.append("Mean ± population standard deviation (n splits); bold: the highest mean of a section's column.")
+    blocks.append(
+        "Mean ± population standard deviation (n splits); bold: the highest mean of a section's column, where all are "
+        "of the same splits."
+    )
     for section, question in paper.SECTIONS.items():
         body = [line for row in paper.rows() if row.section == section for line in _row(table, row)]
         blocks += [f"### {section}: {question}", _grid(["", "% trained", "", *_HEADS], body, left=1)]

@@ -66,6 +66,20 @@ def test_the_average_is_paired_over_the_splits_all_four_have(make_cell):
     assert table.scores("AQ", "accuracy", AVERAGE) == {0: 2.0, 1: 3.0}
 
 
+def test_the_highest_mean_is_told_where_all_rows_have_the_same_splits(make_cell):
+    many = [make_cell(row, "esnli", [score] * 60) for row, score in (("CAREF-AQ", 80.0), ("CAREF-BASE", 79.0))]
+    (table,) = tables(many)
+    assert table.best("RQ1", "accuracy", "esnli") == 80.0
+    (table,) = tables([*many, make_cell("CAREF-DEC", "esnli", [99.0] * 5)])
+    assert table.best("RQ1", "accuracy", "esnli") is None and table.best("RQ2", "accuracy", "esnli") == 80.0
+    more = [
+        make_cell(row, name, [70.0] * 60) for row in ("CAREF-AQ", "CAREF-BASE") for name in ("cos_e", "ecqa", "comve")
+    ]
+    assert tables([*many, *more])[0].best("RQ2", "accuracy", AVERAGE) == 72.5
+    del more[0].records[3]
+    assert tables([*many, *more])[0].best("RQ2", "accuracy", AVERAGE) is None
+
+
 def test_a_cell_shared_by_several_questions_stands_in_each(make_cell):
     (table,) = tables([make_cell("CAREF-AQ", "esnli", [80.0])])
     assert sum(row.name == "CAREF-AQ" for row in paper.rows()) == 3

@@ -78,6 +78,26 @@ def test_cells_that_only_answer_stand_beside_others_without_a_word_on_how_explan
     assert told({"bertscore": other}).count("") == 1  # of two that explain it is told
 
 
+def test_the_best_is_told_among_cells_on_the_same_data_and_splits_alone(make_cell):
+    def best_of(*cells):
+        leading = every_cell.best(every_cell.lines(cells))
+        return [(cell.signature, "nbert") in leading for cell in cells]
+
+    usual = [make_cell(row, "esnli", [score] * 6) for row, score in (("AQ", 80.0), ("LoRA-R4", 81.0))]
+    assert best_of(*usual) == [False, True] and best_of(usual[0]) == [False]
+    larger = schema.Dataset(name="esnli", train_size=480, eval_split="test")
+    others = [
+        make_cell("AQ", "esnli", [85.0] * 6, dataset=larger),
+        make_cell("BASE", "esnli", [86.0]),
+        make_cell("BASE", "esnli", [87.0] * 6, bertscore=schema.BertScore(model="other", layer=3)),
+        make_cell("DEC", "esnli", [88.0] * 6, record={"fingerprint": "other"}),
+    ]
+    for other in others:
+        assert best_of(*usual, other) == [False, True, False]
+    assert best_of(*usual, *others) == [False, True, False, False, False, False]
+    assert best_of(make_cell("BASE", "esnli", [84.0] * 6, dataset=larger), others[0]) == [False, True]
+
+
 def test_demo_data_is_called_so(make_cell):
     assert "not the paper's datasets" in sweep_table([make_cell("AQ", "esnli", [80.0], source="demo")])
     assert "emo" not in sweep_table([make_cell("AQ", "esnli", [80.0])])

@@ -34,7 +34,8 @@ def section(findings: Findings) -> str:
     )
     return (
         f'{above}<p class="legend">Mean <span class="std">± population standard deviation</span> over n splits. '
-        "<b>Bold</b>: the best of a model's cells on a dataset. Choose a line to see its splits and predictions.</p>"
+        "<b>Bold</b>: the best of a model's cells on the same data and splits. "
+        "Choose a line to see its splits and predictions.</p>"
         f'{search}<div class="scroll tall"><table class="list" id="all"><thead><tr>{"".join(heads)}</tr></thead>'
         f"<tbody>\n{body}\n</tbody></table></div>"
     )

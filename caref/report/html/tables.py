@@ -20,7 +20,7 @@ def table1(findings: Findings) -> str:
     beside = " Below it the paper's mean and our difference from it." if comparable else ""
     legend = (
         '<p class="legend">Mean <span class="std">± population standard deviation</span> over splits. '
-        f"<b>Bold</b>: the highest mean of a section's column.{beside} "
+        f"<b>Bold</b>: the highest mean of a section's column, where all are of the same splits.{beside} "
         f'<span class="few">12/60</span>: a cell on fewer than {paper.SPLITS} splits. '
         "Choose a figure to see its splits and predictions.</p>"
     )
