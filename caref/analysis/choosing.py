@@ -68,11 +68,11 @@ class Choice:
 def grids_of(lines: Iterable[Line]) -> list[list[Line]]:
     """Cells that differ in the numbers of one regulariser and in nothing else, in the order of the lines; one or more.
 
-    Cells whose model has no regulariser, refused and published ones are of none.
+    Cells whose model has no regulariser, of unknown configuration, refused and published ones are of none.
     """
     found: dict[tuple[str, str], list[Line]] = {}
     for line in lines:
-        if not line.refused and not line.published and not model_is_plain(line):
+        if line.known and not line.refused and not line.published and not model_is_plain(line):
             found.setdefault((rest(line), line.cell.config["reg"]["term"]), []).append(line)
     return list(found.values())
 

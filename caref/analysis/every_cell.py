@@ -15,6 +15,7 @@ from caref.analysis.summary import (
     trainable_percent,
     warnings,
 )
+from caref.results import configuration
 from caref.results.measures import MEASURES
 from caref.results.published import SOURCE, model_label
 from caref.results.samples import Samples, samples
@@ -43,6 +44,11 @@ class Line:
     def published(self) -> bool:
         """Whether these are others' scores."""
         return self.source == SOURCE
+
+    @property
+    def known(self) -> bool:
+        """Whether its configuration says what it is; what it does not say, it cannot share with another cell."""
+        return configuration.known(self.cell.config)
 
 
 def lines(cells: Iterable[Cell]) -> list[Line]:
@@ -105,7 +111,7 @@ def standings(lines: Iterable[Line]) -> list[str]:
 def best(lines: Iterable[Line]) -> set[tuple[str, str]]:
     """The (signature, measure) that no other cell of the same model beats on the same data and splits; none alone."""
     groups: dict[tuple, dict[str, float]] = {}
-    for line in lines:
+    for line in (line for line in lines if line.known):
         for metric, summary in line.summaries.items():
             alike = metric, _judged_on(line), tuple(scores(line.cell.records, metric))
             groups.setdefault(alike, {})[line.cell.signature] = summary.mean

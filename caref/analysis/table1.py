@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from caref.analysis import paper
 from caref.analysis.labels import answers_only, distinguishing, settings
 from caref.analysis.summary import Summary, of_fewer, on_floor, refusal, scores, source, summarise, trainable_percent
+from caref.results.configuration import known
 from caref.results.published import is_published
 from caref.results.samples import samples
 from caref.results.store import Cell
@@ -89,7 +90,7 @@ def tables(cells: list[Cell]) -> list[Table]:
     """
     setups: dict[str, list[Cell]] = {}
     for cell in cells:
-        if not cell.records or is_published(cell) or answers_only(cell.config["dataset"]):
+        if not cell.records or is_published(cell) or answers_only(cell.config["dataset"]) or not known(cell.config):
             continue
         if paper.row_name(cell.config) and cell.config["dataset"]["name"] in paper.DATASETS:
             setups.setdefault(_setup(cell), []).append(cell)

@@ -1,5 +1,6 @@
 """What config.yaml says of a cell, as far as it goes: of whatever version, broken or missing."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -9,6 +10,11 @@ from caref.results import records
 _PARTS = ("model", "peft", "dataset", "reg", "bertscore", "train", "evaluation")
 _NAMING = (("model", "name"), ("peft", "method"), ("dataset", "name"), ("reg", "term"))  # what tables call a cell by
 _UNKNOWN = "unknown"
+
+
+def known(config: Mapping) -> bool:
+    """Whether it says which model, choice of parameters, dataset and regulariser the cell is of."""
+    return not any(config[part].get(key) == _UNKNOWN for part, key in _NAMING)
 
 
 def read(cell: Path) -> tuple[dict, str | None]:

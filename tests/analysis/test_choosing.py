@@ -9,13 +9,15 @@ from made_up_cells import TINY
 
 from caref.analysis import choosing
 from caref.analysis.choosing import choices, halved, remarks
-from caref.analysis.every_cell import lines
+from caref.analysis.every_cell import best, lines
+from caref.analysis.table1 import tables
 from caref.objectives.terms.entropy import Entropy
 from caref.objectives.terms.ivra import Ivra
 from caref.objectives.terms.sced import Sced
 from caref.report import markdown
 from caref.report.findings import gather
 from caref.report.html import page
+from caref.results import store
 
 GRID = list(itertools.product((1.0, 1.5, 2.0, 2.5), (0.0, 0.5, 1.0, 2.0)))
 
@@ -226,6 +228,25 @@ def test_the_report_has_both_figures_side_by_side_and_no_section_without_a_grid(
     alone = cells[:1]
     assert 'id="chosen"' in page_text and 'id="chosen"' not in page.document(gather(alone), written(alone))
     assert "## Chosen numbers" in text and "Chosen numbers" not in markdown.document(gather(alone))
+
+
+def test_cells_of_unknown_configuration_are_of_no_grid_and_named(grid, written, choose):
+    cells = grid(null(np.random.default_rng(1), 12, 6))
+    root = written(cells, [])
+    for cell in cells[3:]:
+        (root / cell.signature / "config.yaml").write_bytes(b"{")
+    kept = store.cells(root)
+    (found,) = choices(lines(kept), "nbert")
+    assert {line.cell.signature for line in found.cells} == {cell.signature for cell in cells[:3]}
+    told = choose(root).stdout
+    assert "unknown ·" not in told and all(f"{cell.signature}/config.yaml: broken" in told for cell in cells[3:])
+    assert not best(line for line in lines(kept) if line.cell.signature in {cell.signature for cell in cells[3:]})
+
+
+def test_a_cell_that_does_not_say_its_model_is_in_no_table(make_cell):
+    cell = make_cell("AQ", "esnli", [80.0])
+    cell.config["model"] = {"name": "unknown"}
+    assert tables([cell]) == []
 
 
 def test_modules_beside_one_plain_model_are_no_grid(make_cell):
