@@ -98,6 +98,15 @@ def test_every_figure_of_the_table_opens_a_cell_that_is_there(document):
     assert opened == set(data)
 
 
+def test_a_folder_of_any_name_opens_its_cell_and_breaks_no_markup(cells, written):
+    for number, cell in enumerate(cells):
+        cell.signature = f'{number}"><b>x&'
+    tags = read(page.document(findings.gather(cells), written(cells)))
+    opened = [(tag, value) for tag, name, value in tags.attributes if name == "data-cell"]
+    assert {value for _, value in opened} == {cell.signature for cell in cells}
+    assert {tag for tag, _ in opened} == {"tr", "button"} and len(opened) > 3 * len(cells)
+
+
 def test_missing_or_broken_predictions_are_said_not_fatal(cells, written):
     root = written(cells)
     (root / cells[0].signature / "predictions" / "000.jsonl.gz").unlink()

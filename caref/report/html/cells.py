@@ -71,7 +71,7 @@ def _line(line: Line, texts: list[str], measures: Mapping[str, Measure], leading
         figures[0] = f'<span class="refused" title="{escape(line.refused)}">refused</span>'
     cells = "".join(f'<td class="text">{text}</td>' for text in texts)
     cells += "".join(f"<td>{text}</td>" for text in (str(line.n), share, *figures))
-    return f'<tr data-cell="{line.cell.signature}" tabindex="0">{cells}</tr>'
+    return f'<tr data-cell="{escape(line.cell.signature)}" tabindex="0">{cells}</tr>'
 
 
 def _figure(line: Line, metric: str, measure: Measure, leads: bool) -> str:

@@ -44,8 +44,8 @@ def _card(pair: Pair, figure: Figure | None) -> str:
     drawn = f'<div class="drawn">{figure.svg}<p>{escape(legend(pair))}</p></div>' if figure else ""
     rows = "".join(_row(change) for change in pair.changes.values())
     cells = (
-        f'<button data-cell="{pair.without.cell.signature}">without</button>',
-        f'<button data-cell="{pair.regularised.cell.signature}">with</button>',
+        f'<button data-cell="{escape(pair.without.cell.signature)}">without</button>',
+        f'<button data-cell="{escape(pair.regularised.cell.signature)}">with</button>',
     )
     return (
         f'<article class="pair"><div class="told"><p class="eyebrow">{escape(pair.title)}</p>'

@@ -99,7 +99,7 @@ def _place(table: Table, row: paper.Row, metric: str, column: str) -> str:
         apart = f" <i>{difference(found.mean, printed).replace('-', '−')}</i>" if found else ""
         content += f'<small class="paper">{printed:.2f}{apart}</small>'
     if cell:
-        content = f'<button data-cell="{cell.signature}">{content}</button>'
+        content = f'<button data-cell="{escape(cell.signature)}">{content}</button>'
     return f'<td data-label="{name}">{content}</td>'
 
 
