@@ -48,11 +48,12 @@ def _here(lines: list[Line]) -> str:
         f"with {model}: " + ", ".join(f"{_span(values, 3)} on {name}" for name, values in sorted(of.items()))
         for model, of in sorted(floors.items())
     )
-    on = [line for line in lines if marked(line)]
+    on = sum(map(marked, lines))
     told_of = sum({"similarity", "floor"} <= line.summaries.keys() for line in lines)
-    count = f"{len(on)} of {told_of} cells"
-    marks = f"{count} have a similarity within {NEAR} of it: as far as nBERT can tell, they explain nothing"
-    return f'What "unk" scores against the gold explanations evaluated here, {told}. {marks}.'
+    of = f"Of {told_of} cell{'s' * (told_of != 1)} {on or 'none'}"
+    marks = f"{of} {'have' if on > 1 else 'has'} a similarity within {NEAR} of it"
+    reading = ": as far as nBERT can tell, nothing is explained there" if on else ""
+    return f'What "unk" scores against the gold explanations evaluated here, {told}. {marks}{reading}.'
 
 
 def _papers() -> str:
