@@ -56,12 +56,12 @@ def _means(group: Sequence[Judged], answers: Answers) -> dict[str, float]:
 
 def _score(group: Sequence[Judged], answers: Answers) -> Score | None:
     # an item is what was judged once: FEB shows an input again, in another set of ten
-    means = [_mean(found.values()) for one in group if (found := rated(one, answers))]
-    if not means:
+    items = [list(found.values()) for one in group if (found := rated(one, answers))]
+    if not items:
         return None
+    means = list(map(_mean, items))
     first, mean = group[0], _mean(means)
     asked = [one for one in group if one.item]
-    said = [answer for one in asked for answer in answers.given[one.item].values()]
     low, high = interval(means) if len(means) > 1 else (None, None)
     reasons = {}
     for question in REASONS:
@@ -74,7 +74,7 @@ def _score(group: Sequence[Judged], answers: Answers) -> Score | None:
         cell=first.cell,
         kind=first.kind,
         n=len(means),
-        ratings=len(said),
+        ratings=sum(len(answers.given[one.item]) for one in asked),
         unexplained=sum(not one.item for one in group),
         mean=mean,
         se=math.sqrt(math.fsum((m - mean) ** 2 for m in means) / (len(means) - 1) / len(means))
@@ -82,7 +82,7 @@ def _score(group: Sequence[Judged], answers: Answers) -> Score | None:
         else None,
         low=low,
         high=high,
-        shares=[100 * said.count(answer) / len(said) if said else 0.0 for answer in JUSTIFIES.answers],
+        shares=[100 * _mean(item.count(score(answer)) / len(item) for item in items) for answer in JUSTIFIES.answers],
         reasons=reasons,
     )
 

@@ -18,7 +18,8 @@ class Score:
         n: items, each the mean of its raters; `unexplained` of them had no explanation and count as 0.
         se: standard error of the mean over items; None of one item.
         low, high: 95% bootstrap interval of the mean over items.
-        shares: of each answer among the ratings, in %, in the question's order.
+        shares: of each answer among an item's ratings, mean over items in %, in the question's order; an unexplained
+            item is all no, so that the shares give the mean.
         reasons: % of yes to FEB's further questions, by their name, where they were asked.
     """
 
@@ -143,7 +144,8 @@ def grids(judgement: Judgement) -> list[Grid]:
         Grid(
             "Scores",
             "Mean of the items' mean ratings (yes 1, weak yes 2/3, weak no 1/3, no 0), standard error and 95% BCa "
-            "bootstrap interval over items. A right answer without an explanation is shown to nobody and counts as no.",
+            "bootstrap interval over items. A right answer without an explanation is shown to nobody and counts as no "
+            "in all columns; unexplained tells how many. Each % is a mean over items too.",
             [
                 *("dataset", "system", "items", "unexplained", "mean", "s.e.", "95% interval"),
                 *("% yes", "% weak yes", "% weak no", "% no", *(f"% {name.replace('_', ' ')}" for name in asked)),

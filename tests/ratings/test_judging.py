@@ -59,6 +59,19 @@ def test_an_explanation_that_is_not_there_counts_as_no():
     table = np.full((10, 2), 3)
     (found,) = judge(answers({"A": table}, empty={("A", 0), ("A", 5)})).scores
     assert found.mean == pytest.approx(0.8) and (found.n, found.unexplained, found.ratings) == (10, 2, 16)
+    assert found.shares == pytest.approx([80, 0, 0, 20])
+
+
+def test_the_shares_give_the_mean_whoever_rated_what_and_the_figure_tells_what_is_unexplained():
+    table = draw(1)
+    table[3:20, 0] = table[5:9, 1] = -1
+    judged = judge(answers({"A": table}, empty={("A", 0), ("A", 25)}))
+    (found,) = judged.scores
+    assert sum(found.shares) == pytest.approx(100)
+    assert np.dot(found.shares, [1, 2 / 3, 1 / 3, 0]) / 100 == pytest.approx(found.mean)
+    assert "counted as no: 2 items" in human_scores.figure(judged).caption
+    (row,) = judgement.grids(judged)[0].body
+    assert row[3] == "2" and row[7:11] == [f"{share:.0f}" for share in found.shares]
 
 
 def test_a_missing_rating_is_not_a_no():

@@ -63,5 +63,7 @@ def figure(judgement: Judgement) -> Figure | str:
             drawing.watermark(plot)
         n = drawing.counted(one.n for one in judgement.scores)
         data = "Demo data, not the paper's datasets. " if judgement.demo else ""
-        caption = f"{data}{judgement.raters} raters, n = {n} items a bar. Bars: ±1 standard error over items."
+        unexplained = sum(one.unexplained for one in judgement.scores)
+        missing = f" No explanation, counted as no: {unexplained} items." if unexplained else ""
+        caption = f"{data}{judgement.raters} raters, n = {n} items a bar. Bars: ±1 standard error over items.{missing}"
         return drawing.finished(plot, "figure1c", "Figure 1c. What people say of the explanations", caption)
