@@ -62,14 +62,17 @@ def _by_input(
     """Scores by input of the split's examples that have any, and what could not be read."""
     scored: dict[str, dict[str, float]] = {}
     try:
-        predictions = {line["id"]: line for line in reversed(store.read_predictions(cell, split))}
+        predictions = {line.get("id"): line for line in reversed(store.read_predictions(cell, split))}
         for found in (found for found in held if split in found.records):
             folder = cell / "evidence" / found.mark
             if evidence.read_split(folder, split) is None:
                 continue
             for row in evidence.read_rows(folder, split):
-                prediction = predictions[row["id"]]
-                own = of_row(row, prediction)
+                try:
+                    prediction = predictions[row["id"]]
+                    own = of_row(row, prediction)
+                except (KeyError, ValueError, TypeError) as error:
+                    raise store.Damaged(f"{folder / f'{split:03d}.jsonl.gz'}: {error!r} of its predictions") from None
                 named = {f"{name} ({found.mark})": value for name, value in own.items()} if several else own
                 scored.setdefault(prediction["source"], {}).update(named)
     except FileNotFoundError:

@@ -128,6 +128,20 @@ def test_evidence_of_two_questions_is_told_apart_and_what_is_damaged_is_named(ra
     assert f"evidence, left out: {broken}" in ratings("agree", *sheets).stdout
 
 
+def test_evidence_of_other_predictions_is_a_line_that_names_the_file(rated, ratings):
+    root, cell, key, told, _ = rated
+    write_evidence(root, cell, key, told)
+    sheets = sorted((root / "ratings").glob("rater-*.csv"))
+    folder = evidence.folder_of(root / cell, QUESTION)
+    for split, change in ((0, {"id": "of another example"}), (1, {"log_p": [-0.7, -0.7]})):
+        lines = [line | change for line in evidence.read_rows(folder, split)]
+        evidence.write_split(root / cell, QUESTION, {"split": split, "seed": split, "scores": {}}, lines)
+    done = ratings("agree", *sheets)
+    for split, why in ((0, "KeyError('of another example')"), (1, "ValueError('2 probabilities of 3 choices')")):
+        assert f"evidence, left out: {folder / f'{split:03d}.jsonl.gz'}: {why} of its predictions" in done.stdout
+    assert correlations(root)["confidence"]["n"] == sum(int(one["split"]) > 1 for one in key.values())
+
+
 def test_another_results_folder_is_named_or_refused(rated, ratings, tmp_path):
     root, cell, key, told, _ = rated
     write_evidence(root, cell, key, told)
