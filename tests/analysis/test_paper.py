@@ -90,3 +90,12 @@ def test_departures_from_the_protocol_are_named(composed):
     assert paper.departures(described(schema.plain(composed()), "f", {})) == []
     found = paper.departures(described(schema.plain(composed("train.epochs=5", "dataset.train_split=test")), "f", {}))
     assert found == ["dataset.train_split test (paper: train)", "train.epochs 5 (paper: 50)"]
+
+
+def test_every_printed_average_is_the_mean_of_the_four_datasets_and_so_is_similaritys():
+    for name in {row.name for row in paper.rows()}:
+        for metric in paper.METRICS:
+            mean = sum(paper.printed(name, metric, dataset)[0] for dataset in paper.DATASETS) / 4
+            assert abs(paper.printed(name, metric, "average")[0] - mean) < 0.0051  # of means that were not yet rounded
+        mean = sum(paper.similarity(name, dataset) for dataset in paper.DATASETS) / 4
+        assert paper.similarity(name, "average") == pytest.approx(mean)

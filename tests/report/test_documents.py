@@ -92,6 +92,23 @@ def test_table1_csv_reads_back_to_the_last_digit(papers):
         assert abs(float(row["difference"])) < 0.0051
 
 
+def test_the_averages_of_similarity_are_of_one_kind_ours_and_the_papers(make_cell):
+    """Cells of the paper's own means in every split: nothing is left but what an average is of."""
+    means = {
+        dataset: [[paper.printed("AdaLoRA", metric, dataset)[0]] * 2 for metric in paper.METRICS]
+        for dataset in paper.DATASETS
+    }
+    cells = [
+        make_cell("AdaLoRA", dataset, *own, scores={"similarity": own[1][0] / own[0][0]})
+        for dataset, own in means.items()
+    ]
+    rows = [
+        row for row in rows_of(findings.gather(cells), "table1.csv") if row["metric"] == "similarity" and row["mean"]
+    ]
+    assert [row["dataset"] for row in rows] == [*paper.DATASETS, AVERAGE]
+    assert all(abs(float(row["difference"])) < 1e-9 for row in rows), rows
+
+
 def test_tests_csv_and_cells_csv_read_back(papers):
     found = rows_of(papers, "tests.csv")
     assert len(found) == (4 + 2 + 3) * 2 * 5
