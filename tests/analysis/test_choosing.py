@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import re
+from html import unescape
 
 import numpy as np
 import pytest
@@ -212,10 +214,25 @@ def test_no_model_library_is_loaded(grid, written):
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_the_table_reads_the_same_in_every_place(grid):
-    found = choices(lines(grid(null(np.random.default_rng(9), 12, 8))), "nbert")
-    told = choosing.grid_of(found)
-    assert len(told.head) == len(told.body[0]) and told.body[0][3] == "12"
+def test_the_table_reads_the_same_in_every_place(grid, written, choose):
+    """Report in Markdown and HTML, and the command's table, column by column."""
+    cells = grid(null(np.random.default_rng(9), 12, 8)) + grid(null(np.random.default_rng(5), 13, 3), row="CAREF-BASE")
+    root = written(cells, [])
+    told = choosing.grid_of(choices(lines(cells), "nbert"))
+    expected = [told.head, *told.body]
+    assert len(expected) == 3 and sorted(row[3] for row in told.body) == ["12", "13"]
+    section = markdown.document(gather(cells)).split("## Chosen numbers")[1].split("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in row.strip("| ").split(" | ")] for row in re.findall(r"^\|.*", section, re.MULTILINE)
+    ]
+    assert [rows[0], *rows[2:]] == expected and told.note in section
+    section = page.document(gather(cells), root).split('id="chosen"')[1].split("</section>")[0]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr.*?</tr>", section)]
+    assert [[unescape(cell) for cell in row] for row in rows] == expected and told.note in unescape(section)
+    printed = choose(root).stdout
+    rows = [re.split(r" {2,}", row) for row in printed.splitlines() if row.startswith(("chosen by", "nBERT"))]
+    assert [row if len(row) == 8 else [row[0], "", *row[1:]] for row in rows] == [row[:-1] for row in expected]
+    assert all(f"{row[1]}: chosen {row[-1]}" in printed for row in told.body)
 
 
 def test_the_report_has_both_figures_side_by_side_and_no_section_without_a_grid(grid, make_cell, written):
