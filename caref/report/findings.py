@@ -41,7 +41,7 @@ class Findings:
     across: list[Figure | str]  # Figure 1d and the cells side by side, or why there is none
     lines: list[Line]  # every cell
     pairs: list[Pair]  # with against without the regulariser
-    drawn_pairs: list[Figure]  # of the first of them
+    drawn_pairs: list[Figure | None]  # of the first of them; None of one that has no score
     beside: list[Beside]  # ours and what others have published
     choices: list[Choice]  # among the numbers of a regulariser, by nBERT
     judgement: Judgement | None = None  # what people said, where they were asked
@@ -84,7 +84,7 @@ class Findings:
     def figures(self) -> list[Figure]:
         drawn = [figure for setup in self.setups for figure in setup.figures]
         drawn += self.drawn_evidence
-        return [*self.drawn_pairs, *drawn, *(one for one in self.across if isinstance(one, Figure))]
+        return [*filter(None, self.drawn_pairs), *drawn, *(one for one in self.across if isinstance(one, Figure))]
 
     def not_drawn(self) -> list[str]:
         lacking = [line for setup in self.setups for line in setup.not_drawn]

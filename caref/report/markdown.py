@@ -1,6 +1,7 @@
 """The report in Markdown: tables, claims, tests and figures, to be read in a repository or an editor."""
 
 from collections.abc import Iterable, Mapping
+from itertools import zip_longest
 
 from caref.analysis import beside_ivra, beside_published, choosing, every_cell, floor, paper, power, relative_gain
 from caref.analysis.claims import Verdict, sentence
@@ -82,7 +83,7 @@ def _pairs(findings: Findings) -> list[str]:
         return ["No two cells differ in the regulariser alone."]
     head = ["", "without", "with", "change", "better on"]
     blocks = [f"**{headline(findings.pairs)}.** {caution(findings.pairs)}"]
-    for number, pair in enumerate(findings.pairs):
+    for pair, figure in zip_longest(findings.pairs, findings.drawn_pairs):
         body = [
             [
                 MEASURES[change.metric].named,
@@ -96,8 +97,8 @@ def _pairs(findings: Findings) -> list[str]:
         blocks += [f"### {pair.title}: {pair.regularised.reg}", _grid(head, body)]
         if pair.leading:
             blocks.append(f"{MEASURES[pair.leading.metric].label}: {pair.leading.said}.")
-        if number < len(findings.drawn_pairs):
-            blocks.append(_drawn(findings.drawn_pairs[number]))
+        if figure:
+            blocks.append(_drawn(figure))
     return blocks
 
 

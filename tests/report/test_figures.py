@@ -11,8 +11,11 @@ from caref.analysis.every_cell import lines
 from caref.analysis.table1 import tables
 from caref.config import schema
 from caref.objectives.terms.sced import Sced
+from caref.report import markdown
 from caref.report.figures import figure1
 from caref.report.figures.drawing import Figure
+from caref.report.findings import gather
+from caref.report.html import page
 
 GRID = list(itertools.product((1.0, 1.5, 2.0, 2.5), (0.0, 0.5, 1.0, 2.0)))
 
@@ -143,6 +146,26 @@ def test_the_comparison_shows_every_cell_and_says_demo(make_cell):
     assert "demo data" in text_of(drawn)
     real = figure1.comparison(lines([make_cell("AQ", "esnli", [80.0, 82.0])]))
     assert "demo data" not in text_of(real) and real.png != drawn.png
+
+
+def test_a_pair_without_accuracy_and_nbert_is_drawn_by_what_it_has(make_cell, written):
+    cells = [make_cell(row, "esnli", [80.0, 82.0], scores={"broken": 4.0}) for row in ("AQ", "CAREF-AQ")]
+    for cell in cells:
+        for record in cell.records.values():
+            del record["scores"]["accuracy"], record["scores"]["nbert"]
+    for record in cells[1].records.values():
+        record["scores"]["broken"] = 2.0
+    found = gather(cells)
+    (figure,) = found.drawn_pairs
+    assert "broken" in text_of(figure) and "one split of 2:" in figure.caption
+    assert figure.svg.count("var(--s3)") and not figure.svg.count("var(--s2)")  # fewer broken ones are a gain
+    assert figure in found.figures() and f"{figure.name}.png" in markdown.document(found)
+    for cell in cells:
+        for record in cell.records.values():
+            record["scores"] = {}
+    bare = gather(cells)
+    assert bare.figures() == [] and "with_without" not in markdown.document(bare)
+    assert "with_without" not in page.document(bare, written(cells))
 
 
 def test_the_comparison_tells_of_how_many_splits_each_score_is(make_cell):
