@@ -2,8 +2,9 @@
 
     python -m caref.report RESULTS [--out DIR] [--ratings DIR]
 
-Writes report.html (one self-contained page), report.md, table1.tex, table1.csv, tests.csv, cells.csv and the
-figures as PNG and PDF into DIR, RESULTS/report unless said otherwise. The same records give the same bytes.
+Writes report.html (one self-contained page), report.md, table1.tex, pairs.csv, chosen.csv, table1.csv, tests.csv,
+cells.csv and the figures as PNG and PDF into DIR, RESULTS/report unless said otherwise. The same records give the same
+bytes.
 """
 
 import argparse

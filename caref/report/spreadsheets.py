@@ -1,5 +1,6 @@
-"""The report's numbers as CSV, unrounded: table1.csv, tests.csv, cells.csv; where there is evidence, also
-evidence.csv and evidence_tests.csv; where attention was trained, evidence_gains.csv; of ELECTRA, evidence_paper.csv.
+"""The report's numbers as CSV, unrounded: pairs.csv, chosen.csv, table1.csv, tests.csv, cells.csv; where there is
+evidence, also evidence.csv and evidence_tests.csv; where attention was trained, evidence_gains.csv; of ELECTRA,
+evidence_paper.csv.
 """
 
 import csv
@@ -17,6 +18,8 @@ from caref.results.measures import MEASURES, TABLE1, shown
 def files(findings: Findings) -> dict[str, str]:
     """The content of each file by its name."""
     found = {
+        "pairs.csv": _written(_PAIRS, _pairs(findings)),
+        "chosen.csv": _written(_CHOSEN, _chosen(findings)),
         "table1.csv": _written(_TABLE1, _table1(findings)),
         "tests.csv": _written(_TESTS, _tests(findings)),
         "cells.csv": _written(_CELLS, _cells(findings)),
@@ -37,6 +40,48 @@ def _written(head: list[str], body: Iterable[list[object]]) -> str:
     writer.writerow(head)
     writer.writerows(["" if value is None else value for value in line] for line in body)
     return file.getvalue()
+
+
+_PAIRS = [
+    *["dataset", "peft", "model", "reg", "settings", "source", "without", "with", "measure", "unit", "better", "n"],
+    *["mean_without", "mean_with", "difference", "low", "high", "p", "p_holm", "rank_biserial", "better_on"],
+    *["equal_splits", "level", "detectable", "detectable_on_60"],
+]
+
+
+def _pairs(findings: Findings) -> Iterable[list[object]]:
+    for pair in findings.pairs:
+        line = pair.regularised
+        for name, change in pair.changes.items():
+            found, measure = change.difference, change.measure
+            yield [
+                *(line.dataset, line.peft, line.model, line.reg, line.settings, line.source),
+                *(pair.without.cell.signature, line.cell.signature, name, measure.unit, _better(measure.up), found.n),
+                *(change.without, change.regularised, found.mean, *(change.bounds or (None, None))),
+                *(found.p, found.p_holm, found.effect, change.better, found.equal),
+                *(found.level, power.detectable(found, found.n), power.detectable(found, paper.SPLITS)),
+            ]
+
+
+_CHOSEN = [
+    *["dataset", "peft", "model", "term", "settings", "source", "measure", "splits", "cells", "maximum_mean"],
+    *["maximum_std", "honest_mean", "honest_std", "honest_std_over_halvings", "without_mean", "without_std"],
+    *["signature", "numbers", "share", "is_maximum"],
+]
+
+
+def _chosen(findings: Findings) -> Iterable[list[object]]:
+    """A line a cell of each grid: how often it was chosen, beside the figures of the grid."""
+    for choice in findings.choices:
+        without = choice.without
+        for place, (line, numbers, share) in enumerate(zip(choice.cells, choice.names, choice.shares, strict=True)):
+            yield [
+                *(line.dataset, line.peft, line.model, line.cell.config["reg"]["term"], line.settings, line.source),
+                *(choice.metric, choice.honest.n, len(choice.cells), choice.maximum.mean, choice.maximum.std),
+                *(choice.honest.mean, choice.honest.std, choice.halving),
+                *((without.mean, without.std) if without else (None, None)),
+                *(line.cell.signature, numbers, share, int(place == choice.best)),
+            ]
 
 
 _TABLE1 = [
@@ -177,9 +222,12 @@ def _evidence(evidence: Evidence) -> Iterable[list[object]]:
 
 def _score(name: Name) -> list[object]:
     score = name.score
-    better = {True: "higher", False: "lower", None: None}[score.up]
     moved = None if score.moved is None else int(score.moved)
-    return [name.raw, name.measure, name.attribution, name.answer, score.label, score.unit, better, moved]
+    return [name.raw, name.measure, name.attribution, name.answer, score.label, score.unit, _better(score.up), moved]
+
+
+def _better(up: bool | None) -> str | None:
+    return {True: "higher", False: "lower", None: None}[up]
 
 
 _EVIDENCE_TESTS = [

@@ -57,6 +57,8 @@ def test_it_writes_everything_and_names_it(results, tmp_path, command):
         "report.html",
         "report.md",
         "table1.tex",
+        "pairs.csv",
+        "chosen.csv",
         "table1.csv",
         "tests.csv",
         "cells.csv",

@@ -6,11 +6,14 @@ import re
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 from made_up_cells import TINY
+from scipy.stats import wilcoxon
 
 from caref.analysis import paper
 from caref.analysis.table1 import AVERAGE
+from caref.objectives.terms.sced import Sced
 from caref.report import findings, latex, markdown, spreadsheets
 
 
@@ -107,6 +110,52 @@ def test_the_averages_of_similarity_are_of_one_kind_ours_and_the_papers(make_cel
     ]
     assert [row["dataset"] for row in rows] == [*paper.DATASETS, AVERAGE]
     assert all(abs(float(row["difference"])) < 1e-9 for row in rows), rows
+
+
+def test_pairs_csv_holds_every_measure_of_every_pair(make_cell):
+    random = np.random.default_rng(2)
+    own = {name: random.normal(mean, 2, 20) for name, mean in (("AQ", 80), ("CAREF-AQ", 82), ("CAREF-BASE", 70))}
+    cells = {name: make_cell(name, "esnli", list(scores), list(scores - 9)) for name, scores in own.items()}
+    cells["BASE"] = make_cell("BASE", "esnli", [75.0, 76.0])
+    cells["CAREF-AQ"].records.pop(3)
+    rows = {(row["peft"], row["measure"]): row for row in rows_of(findings.gather([*cells.values()]), "pairs.csv")}
+    assert set(rows) == {(peft, metric) for peft in ("AQ", "BASE") for metric in ("accuracy", "nbert", "broken")}
+    found = rows["AQ", "nbert"]
+    differences = np.delete(own["CAREF-AQ"] - own["AQ"], 3)
+    assert (found["without"], found["with"]) == (cells["AQ"].signature, cells["CAREF-AQ"].signature)
+    assert (found["model"], found["dataset"], found["reg"]) == ("Flan-T5-large", "e-SNLI", "SCED α=2 β=1 λ=0.1/0.1")
+    assert (int(found["n"]), int(found["better_on"])) == (19, sum(differences > 0))
+    assert float(found["difference"]) == pytest.approx(differences.mean())
+    assert float(found["mean_with"]) - float(found["mean_without"]) == pytest.approx(differences.mean())
+    # of the two pairs one has too few splits to be tested, so Holm's p is the p
+    assert float(found["p"]) == float(found["p_holm"]) == pytest.approx(wilcoxon(differences).pvalue)
+    assert float(found["low"]) < differences.mean() < float(found["high"])
+    assert 0 < float(found["detectable_on_60"]) < float(found["detectable"])
+    assert rows["AQ", "broken"]["better"] == "lower" and rows["AQ", "broken"]["equal_splits"] == "19"
+    few = rows["BASE", "nbert"]
+    assert few["n"] == "2" and {few[key] for key in ("low", "high", "p", "p_holm", "detectable")} == {""}
+
+
+def test_chosen_csv_has_a_line_for_each_cell_of_each_grid(make_cell):
+    random = np.random.default_rng(4)
+    scores = random.normal(80, 1, (3, 12)) + np.array([[0.0], [0.3], [9.0]])
+    cells = [
+        make_cell("AQ", "esnli", list(own), reg=Sced(name="SCED", alpha=alpha))
+        for own, alpha in zip(scores, (1.0, 1.5, 2.0), strict=True)
+    ]
+    plain = make_cell("AQ", "esnli", [70.0] * 12)
+    found = rows_of(findings.gather([*cells, plain]), "chosen.csv")
+    assert [(row["signature"], row["numbers"], row["share"], row["is_maximum"]) for row in found] == [
+        (cells[0].signature, "alpha=1.0", "0.0", "0"),
+        (cells[1].signature, "alpha=1.5", "0.0", "0"),
+        (cells[2].signature, "alpha=2.0", "1.0", "1"),
+    ]
+    for row in found:
+        assert (row["term"], row["measure"], row["splits"], row["cells"]) == ("sced", "nbert", "12", "3")
+        assert float(row["honest_mean"]) == pytest.approx(0.9 * scores[2].mean())
+        assert float(row["maximum_mean"]) == pytest.approx(0.9 * scores[2].mean())
+        assert float(row["without_mean"]) == pytest.approx(63.0) and float(row["honest_std_over_halvings"]) < 1e-9
+    assert rows_of(findings.gather([plain]), "chosen.csv") == rows_of(findings.gather([plain]), "pairs.csv") == []
 
 
 def test_tests_csv_and_cells_csv_read_back(papers):
