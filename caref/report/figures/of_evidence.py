@@ -224,7 +224,9 @@ def _risk_coverage(subject: Subject, curves: Mapping[str, Any], number: int) -> 
 def _by_epoch(subject: Subject, side: str, courses: Mapping[str, Mapping], name: str) -> Figure:
     with drawing.style(name):
         plot, panels = drawing.canvas(3.1 * (1 + len(courses)), 3.4, panels=1 + len(courses), squeeze=False)
-        accuracy = {epoch: x for lines in courses.values() for points in lines.values() for epoch, x, *_ in points}
+        told = (point for lines in courses.values() for points in lines.values() for point in points)
+        every_point = sorted(told, key=lambda point: point[3])
+        accuracy = {epoch: x for epoch, x, *_ in every_point}  # of the most splits
         panels[0][0].plot(sorted(accuracy), [accuracy[epoch] for epoch in sorted(accuracy)], "o-", color=INK, ms=3)
         panels[0][0].set_title(f"{SCORES[_ACCURACY].label}, %", fontsize=10)
         shown = list(dict.fromkeys(one for lines in courses.values() for one in lines))
@@ -243,7 +245,7 @@ def _by_epoch(subject: Subject, side: str, courses: Mapping[str, Mapping], name:
         plot.legend(drawn.values(), drawn, loc="outside lower center", ncols=4, fontsize=8)
         if subject.demo:
             drawing.watermark(plot)
-        n = drawing.counted(n for lines in courses.values() for points in lines.values() for *_, n in points)
+        n = drawing.counted(n for *_, n in every_point)
         caption = (
             f"{subject.title}{_TOLD.get(side, '')}. Means over n = {n} splits; epoch 0 is "
             "before the training. Epochs of one training are no independent observations: no p is told of these."
