@@ -114,7 +114,7 @@ def pairs(lines: Iterable[Line]) -> list[Pair]:
     """
     by_rest: dict[str, list[Line]] = {}
     for line in lines:
-        if not line.refused and not line.published:
+        if line.known and not line.refused and not line.published:
             by_rest.setdefault(rest(line), []).append(line)
     found = [
         (without, line)
@@ -160,7 +160,7 @@ def modules(lines: Iterable[Line]) -> list[Pair]:
     by_rest: dict[str, list[Line]] = {}
     for line in lines:
         reg = line.cell.config["reg"]
-        if "criteria" in reg and not line.refused:
+        if line.known and "criteria" in reg and not line.refused:
             own = {key: value for key, value in reg.items() if key not in {"name", "criteria", *READ_BY}}
             by_rest.setdefault(json.dumps([rest(line), own], sort_keys=True, default=str), []).append(line)
     return [
