@@ -28,8 +28,9 @@ TOLD = (
     "Disagreement, summed, tells how far the two part.",
     "With against without, and a module trained to explain against one that is not: paired over the splits of one "
     "seed, two-sided Wilcoxon signed-rank p (Pratt's rule), corrected by Holm over all tests of this section; 95% BCa "
-    "bootstrap interval of the mean difference. Scores without p are shown, not tested. Fewer than "
-    f"{LEAST_SPLITS} common splits are not tested. Of two modules beside one model only their own scores are.",
+    "bootstrap interval of the mean difference, which is of each by itself. Scores without p are shown, not tested. "
+    f"Fewer than {LEAST_SPLITS} common splits are not tested. Of two modules beside one model only their own scores "
+    "are. Detectable: the smallest true difference that so many splits, and 60, would show in this family of tests.",
     f"{CLAIMS}: each attribution is a part of its own, since the best of several, chosen by the score that is "
     "reported, is no finding. A claim is supported in a cell when each part of it holds (Holm's p over them below 5%).",
 )
@@ -135,6 +136,8 @@ def _claim(claim: Claim, verdicts: Sequence[Verdict], titles: Mapping[str, str])
         note = f"{sides[0]} {way} {sides[1]}{', at epochs of such accuracy' * claim.of_low_accuracy}."
     if {f"erasure.{words}.flips_over_random" for words in NAMED_BY_THE_MODEL} & {claim.left, claim.right}:
         note += " Over all examples: where the model names no word, none moves its answer."
+    if "erasure.human.flips_over_random" in (claim.left, claim.right):
+        note += " People's words are of the examples that they marked, an attribution's of all."
     return Grid(
         f"{claim.source}: {claim.text}: supported in {supported} of {of}{few}",
         note,
