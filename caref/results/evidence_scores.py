@@ -62,7 +62,9 @@ SCORES: Mapping[str, Score] = {
         "AUROC", "", 3, True, "how often a right answer is more confident than a wrong one", True, True
     ),
     "calibration.aurc": _score("AURC", "", 3, False, "area under risk over coverage", True, True),
-    "calibration.temperature": _score("temperature", "", 2, None, "the one that makes right choices likeliest", True),
+    "calibration.temperature": _score(
+        "temperature", "", 2, None, "makes right choices likeliest, 0.01 to 100, where all choices are alike", True
+    ),
     "calibration.label_bias": _score(
         "label bias", "%", 2, False, "total variation between predicted and right choices", False
     ),
