@@ -20,6 +20,8 @@ from caref.models.packed import PackedPart, drops_layers
 from caref.objectives.objective import Objective
 from caref.objectives.reduction import Terms, Totals, totals
 
+_NORM = "gradient norm"
+
 
 def precision(choice: str, device: torch.device) -> torch.dtype:
     """What the frozen weights are kept in and matrix products are computed in; what is trained stays in float32.
@@ -76,7 +78,7 @@ def fit(
 
     Their batches lie one after the other in one batch. Each split has its own order of examples, its own dropout
     masks, its own loss and its own gradient norm; the schedule and AdamW, which treats every weight by itself, are
-    the same for all. A split whose loss is not finite stands still from then on, and the others go on.
+    the same for all. A split whose loss or gradient is not finite stands still from then on, and the others go on.
 
     Args:
         part: of as many splits; its model is trained in place.
@@ -88,7 +90,7 @@ def fit(
 
     Returns:
         Of each split every term's mean over the last epoch and the loss's, or why it failed: the step and the terms
-        at which its loss was not finite.
+        at which its loss, or its gradient, was not finite.
     """
     (count,) = {len(examples) for examples in splits}  # or else their schedules differ
     an_epoch, total = (steps(count, settings.batch_size, epochs) for epochs in (1, settings.epochs))
@@ -116,15 +118,18 @@ def fit(
         for step, drawn in enumerate(zip(*orders, strict=True), start=1):
             examples = list(chain.from_iterable(drawn))
             terms = backward(part, backbone, objective, examples, settings, masks, len(splits), labelled_alone)
-            history.append(_by_split(terms))
+            norms = [clip(side["params"], settings.max_grad_norm, len(splits)) for side in sides]
+            history.append(_by_split({**terms, _NORM: sum(norms).to(terms["loss"])}))
             for place, values in enumerate(history[-1]):
-                if place not in failed and not math.isfinite(values["loss"]):
+                norm = values.pop(_NORM)
+                if place not in failed and not (math.isfinite(values["loss"]) and math.isfinite(norm)):
+                    if math.isfinite(values["loss"]):
+                        values = {**values, _NORM: norm}
                     told = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
                     failed[place] = SplitFailed(f"step {step} of {total}: {told}; a lower train.lr may help")
             if len(failed) == len(splits):
                 break
             for side in sides:
-                clip(side["params"], settings.max_grad_norm, len(splits))
                 for parameter in side["params"] if failed else ():
                     if parameter.grad is not None:
                         parameter.grad[list(failed)] = 0
@@ -253,20 +258,24 @@ def recomputing(backbone: Backbone, settings: Train, masks: Hashes) -> Iterator[
         model.activation_checkpointing_disable()
 
 
-def clip(parameters: Sequence[torch.nn.Parameter], max_norm: float, splits: int) -> None:
+def clip(parameters: Sequence[torch.nn.Parameter], max_norm: float, splits: int) -> torch.Tensor:
     """Scale each split's gradients so that their common norm is at most `max_norm`.
 
     Args:
         parameters: (K, ...) each; where K = 1, without that dimension.
         splits: K.
+
+    Returns:
+        (K,): the norms before.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
-        return
+        return torch.zeros(splits, device=parameters[0].device if parameters else None)
     norms = torch.stack([gradient.reshape(splits, -1).norm(dim=1) for gradient in gradients]).norm(dim=0)
     factors = (max_norm / (norms + 1e-6)).clamp(max=1)
     for gradient in gradients:
         gradient.mul_(factors.view(-1, *[1] * (gradient.dim() - 1)))
+    return norms
 
 
 def _by_split(terms: Mapping[str, torch.Tensor]) -> list[dict[str, float]]:

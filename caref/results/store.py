@@ -17,6 +17,7 @@ import io
 import itertools
 import json
 import os
+import shutil
 import socket
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -177,11 +178,14 @@ def claimed(cell: Path, split: int, wait: bool) -> Iterator[bool]:
 
 
 def _sweep_leftovers(cell: Path) -> None:
-    """Remove the temporary files of processes of this machine that have died."""
-    for leftover in (*cell.glob(".*.tmp"), *cell.glob("*/.*.tmp")):
+    """Remove what processes of this machine that have died were writing: files, and folders of trained parts."""
+    for leftover in (*cell.glob(".*.tmp"), *cell.glob("*/.*.tmp"), *cell.glob("evidence/*/.*.tmp")):
         host, _, process = leftover.name.removesuffix(".tmp").rpartition("-")
         if host.endswith(f".{socket.gethostname()}") and not Path(f"/proc/{process}").exists():
-            leftover.unlink(missing_ok=True)
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
 
 def _acquire(path: Path, wait: bool) -> int | None:

@@ -94,14 +94,22 @@ class Inquiry(Loaded):
     def with_epochs(
         self, by_epoch: "Mapping[int, Sequence[Evidence | SplitFailed]]", final: "Sequence[Evidence | SplitFailed]"
     ) -> "Sequence[Evidence | SplitFailed]":
-        """The final evidence of each split with the scores at the epochs asked for; all or nothing."""
+        """The final evidence of each split with the scores at the epochs asked for, and the time of all; or nothing."""
         for found in (*by_epoch.values(), final):
             if isinstance(found[0], SplitFailed):
                 return found
+        taken = [
+            sum(found[place].run["seconds"]["evidence"] for found in (*by_epoch.values(), final))
+            for place in range(len(final))
+        ]
         if self.job.train.epochs in self.job.evidence.epochs:
             by_epoch = {**by_epoch, self.job.train.epochs: final}
         return [
-            replace(one, by_epoch={str(epoch): found[place].scores for epoch, found in by_epoch.items()})
+            replace(
+                one,
+                by_epoch={str(epoch): found[place].scores for epoch, found in by_epoch.items()},
+                run=one.run | {"seconds": {"evidence": taken[place]}},
+            )
             for place, one in enumerate(final)
         ]
 

@@ -33,9 +33,13 @@ def _fields(path: str) -> dict[str, int]:
     return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[-1:] == ["kB"]}
 
 
+# As PyTorch on a CPU says it, CUDA itself, and cuBLAS and cuDNN.
+_SHORT = ("allocate memory", "not enough memory", "out of memory", "status_alloc_failed")
+
+
 def short(error: BaseException) -> bool:
     """Whether an error says that memory is short, on whatever device."""
     told = str(error).lower()
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and ("allocate memory" in told or "not enough memory" in told)
+        isinstance(error, RuntimeError) and any(words in told for words in _SHORT)
     )

@@ -66,8 +66,10 @@ def keep(folder: Path, split: int, save: Callable[[Path], None]) -> None:
                 os.fsync(written.fileno())
         shutil.rmtree(place, ignore_errors=True)  # what an earlier version left incomplete
         os.replace(made, place)
-    except Exception as error:  # safetensors has an error of its own for a full disk
+    except BaseException as error:  # safetensors has an error of its own for a full disk
         shutil.rmtree(made, ignore_errors=True)
+        if not isinstance(error, Exception):  # Ctrl-C, the end of a Slurm job
+            raise
         raise UserError(
             f"train.save=true: {place} cannot be written ({_reason(error)}); the job stops here, its records are kept, "
             "and the same line goes on"

@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from caref.errors import SplitFailed, UserError
+from caref.evidence.probe import Evidence
 from caref.results import evidence, store
 from caref.running import finished, forecast, jobs
+from caref.running.inquiry import Inquiry
 
 SMALL = (
     "model=tiny_t5",
@@ -131,6 +134,21 @@ BY_EPOCH = (
     "evidence.measures=[calibration,mention,skewness]",
     "evidence.attributions=[attention,saliency,prompting_untrained]",
 )
+
+
+def test_the_time_of_all_epochs_is_what_evidence_took(composed):
+    """By it dry_run tells the hours."""
+    of = [
+        [Evidence({}, [], [], {"seconds": {"evidence": taken}}) for taken in both]
+        for both in ((1, 2), (4, 8), (16, 32))
+    ]
+    for epochs in ("[0,1,3]", "[0,1]"):
+        asking = SimpleNamespace(
+            job=composed(*SMALL[:3], "train.epochs=3", "evidence=quick", f"evidence.epochs={epochs}")
+        )
+        found = Inquiry.with_epochs(asking, {0: of[0], 1: of[1]}, of[2])
+        assert [one.run["seconds"]["evidence"] for one in found] == [21, 42]
+        assert list(found[0].by_epoch) == ["0", "1", "3"][: len(found[0].by_epoch)]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A job's splits side by side: the same records whatever the pack, through kills, want of memory and bad splits."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -9,8 +10,16 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from caref import training
+from caref.config.schema import Train
+from caref.data.batches import Encoded
 from caref.errors import SplitFailed, UserError
+from caref.models import backbones
+from caref.models.packed import packed_part
+from caref.objectives.definition import Definition, Term
+from caref.objectives.objective import Objective
 from caref.results import store
 from caref.running import jobs
 
@@ -191,3 +200,33 @@ def test_when_memory_is_short_packs_halve_and_nothing_is_lost(run, tmp_path):
     assert "4 splits side by side: not enough memory; going on with 2 at a time" in err
     (cell,) = (tmp_path / "short").iterdir()
     assert kept(cell) == kept(alone)
+
+
+STEEP = 77  # a token
+
+
+class Steep(Definition):
+    """A finite loss whose gradient, of one split's first label, is not: the root of 0."""
+
+    by_position = True
+
+    def terms(self, predicted):
+        ce, zero = predicted.per_token().ce, 0 * predicted.logits.sum(-1)
+        root = torch.where(predicted.labels == STEEP, zero, zero + 1).sqrt()
+        return {"ce": Term(ce, 1.0, supervised=True), "root": Term(root, 1.0)}
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_split_whose_gradient_is_not_finite_fails_at_its_step_and_the_other_goes_on(composed, epochs):
+    """Also at the last step, after which no loss would tell that its weights are no numbers."""
+    job = composed("model=tiny_t5", "peft=lora_r4", "train.precision=fp32")
+    backbone = backbones.load(job.model)
+    settings = Train(epochs=epochs, batch_size=2, warmup_steps=0)
+    well, steep = ([Encoded((5, 6, 7), (8, last), 2), Encoded((9, 6), (8, 10), 2)] for last in (11, STEEP))
+    of = Objective(Steep())
+    with packed_part(backbone, job.peft, [7004, 3639], epochs) as part:
+        ended = training.fit(part, backbone, of, [well, steep], settings, [7004, 3639])
+        assert all(parameter.isfinite().all() for parameter in part.parameters)
+    assert isinstance(ended[1], SplitFailed) and f"step 1 of {epochs}: " in str(ended[1])
+    assert "gradient norm nan" in str(ended[1])
+    assert math.isfinite(ended[0]["loss"])

@@ -1,14 +1,16 @@
 """The trained part of a split, kept beside its record: loaded back, added later, on disks that are too small."""
 
 import os
+import socket
 import subprocess
+import sys
 
 import pytest
 from small_job import SMALL
 
 from caref.errors import SplitFailed, UserError
 from caref.results import store
-from caref.running import jobs, plans
+from caref.running import jobs, plans, saving
 
 
 def test_a_saved_split_writes_the_same_text_when_it_is_loaded_back(run, composed, tmp_path):
@@ -118,3 +120,30 @@ def test_a_disk_that_fills_while_a_part_is_saved_stops_the_job_and_keeps_the_rec
     (cell,) = store.cells(disk)
     assert set(cell.records) == {0} and not cell.failed
     assert not list(disk.rglob("*.tmp")) and not list(disk.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])
+def test_nothing_of_an_interrupted_save_stays(tmp_path, ending):
+    def save(folder):
+        (folder / "trained.safetensors").write_bytes(b"half")
+        raise ending
+
+    with pytest.raises(ending):
+        saving.keep(tmp_path / "trained", 3, save)
+    assert not list((tmp_path / "trained").iterdir())
+
+
+def test_what_a_killed_save_left_is_swept_when_the_cell_is_worked_on_again(run):
+    """Its folder, and the files of killed writes of evidence: it ended every later run of the cell."""
+    _, cell = run("model=tiny_t5", "splits=0")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    name = f".003.{socket.gethostname()}-{gone.pid}.tmp"
+    half = cell / "trained" / name
+    half.mkdir(parents=True)
+    (half / "trained.safetensors").write_bytes(b"half")
+    (cell / "evidence" / "01234567").mkdir(parents=True)
+    (cell / "evidence" / "01234567" / name).write_bytes(b"half")
+    run("model=tiny_t5", "splits=0:2", "train.save=true")
+    assert sorted(path.name for path in (cell / "trained").iterdir()) == ["000", "001"]
+    assert not list((cell / "evidence" / "01234567").iterdir())

@@ -15,7 +15,7 @@ from caref.kernels.dropout import own_masks
 from caref.models import backbones
 from caref.models.packed import packed_part
 from caref.objectives import objective
-from caref.running import company, jobs
+from caref.running import company, jobs, memory
 
 SCED = {"term": "sced", "alpha": 2.0, "beta": 1.0, "lambda_sced": 0.1, "lambda_kl": 0.1}
 OBJECTIVES = {"sced": objective.build(SCED), "entmax": objective.build({"term": "entmax", "alpha": 1.5})}
@@ -179,3 +179,20 @@ def test_what_cannot_be_is_refused_in_one_line_before_any_training(line, told, c
         jobs.run(composed(*SMALL, f"results_dir={tmp_path}", *line))
     assert str(refused.value).startswith(told) and "\n" not in str(refused.value)
     assert not list(tmp_path.glob("*/splits/*"))
+
+
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("CUDA error: device-side assert triggered"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_memory_that_is_short_is_known_in_all_words_of_it(error, short):
+    assert memory.short(error) == short
