@@ -102,5 +102,5 @@ def _surprise(log_p: Tensor) -> Tensor:
 
 
 def _finite(log_p: Tensor) -> Tensor:
-    # log 0 is only ever multiplied by p = 0, and 0 * -inf would be NaN.
-    return log_p.clamp_min(torch.finfo(log_p.dtype).min)
+    # log 0 is only ever multiplied by p = 0, and 0 * -inf would be NaN; so would 0 * (a weight * the lowest number).
+    return log_p.clamp_min(max(-1e30, torch.finfo(log_p.dtype).min))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from caref.config.kinds import kinds, made
@@ -205,6 +206,8 @@ class CarefLoss(nn.Module):
             if shifts:
                 # The labels move, not the logits: a slice of those would be copied.
                 labels = nn.functional.pad(labels[..., 1:], (0, 1), value=self.ignore_index)
+            if torch.is_tensor(num_items_in_batch):  # of several GPUs in one process, each one's share
+                num_items_in_batch = num_items_in_batch.sum()
             return self(logits, labels.to(logits.device), count=num_items_in_batch).loss
 
         return compute_loss

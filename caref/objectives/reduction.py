@@ -57,7 +57,7 @@ def reduce(
 
     Raises:
         ValueError: nothing to predict in the batch (or in one of its groups), where a mean would be NaN; a count that
-            is not above 0.
+            is not one number above 0.
     """
     counted = labels != ignore_index
     answered = counted if answer_labels is None else answer_labels != ignore_index
@@ -67,6 +67,8 @@ def reduce(
         if count is None and not torch.stack([over.positions, over.answered]).all():
             raise ValueError("the batch has no target token: every label is ignored, so no mean exists")
         if count is not None:
+            if torch.is_tensor(count) and count.numel() != 1:
+                raise ValueError(f"count of shape {tuple(count.shape)}: must be one number")
             if not count > 0:
                 raise ValueError(f"count={count}: must be above 0, the target tokens of the whole batch")
             over = Totals(count, count, over.examples)

@@ -115,6 +115,7 @@ def limits(backbone: Backbone) -> dict[str, int]:
         if table and path in called and "Sinusoidal" not in type(module).__name__:
             part = next((name for name in ("encoder", "decoder") if f".{name}." in f".{path}"), "")
             part = part if backbone.encoder_decoder else ""
-            rows = module.num_embeddings - (getattr(module, "offset", None) or 0)
+            unread = 0 if module.padding_idx is None else module.padding_idx + 1  # where RoBERTa's positions begin
+            rows = module.num_embeddings - (getattr(module, "offset", None) or unread)
             limits[part] = min(rows, limits.get(part, rows))
     return limits

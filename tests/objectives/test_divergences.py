@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from rows import hard_rows, masked_rows
 
+from caref import CarefLoss
 from caref.objectives.divergences import entropy, kl_to_uniform, log_probabilities, sced
 from caref.objectives.per_token import reference
 
@@ -137,3 +138,12 @@ def test_log_probabilities_are_logits_too():
     once, _ = log_probabilities(torch.randn(3, 40, dtype=torch.float64))
     twice, _ = log_probabilities(once)
     torch.testing.assert_close(once, twice, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("weight", [1.0, 1024.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradients_are_finite_where_logits_are_masked_whatever_the_loss_is_scaled_by(dtype, weight):
+    logits = torch.tensor([[2.0, 1.0, -math.inf, -math.inf, 0.5]], dtype=dtype, requires_grad=True)
+    terms = CarefLoss(lambda_kl=2.0)(logits, torch.tensor([0]))
+    (weight * terms.loss).backward()
+    assert logits.grad.isfinite().all() and (logits.grad[0, 2:4] == 0).all()

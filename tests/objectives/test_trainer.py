@@ -157,3 +157,13 @@ def test_a_label_that_the_trainer_would_count_is_not_ignored():
     model, _ = tiny_t5()
     with pytest.raises(ValueError, match="ignore_index=-1: a Trainer counts every label but -100"):
         CarefLoss(ignore_index=-1).for_trainer(model)
+
+
+def test_a_count_that_several_gpus_of_one_process_share_is_their_sum():
+    """The Trainer then gives each GPU its share, a row each: (GPUs, 1)."""
+    logits, labels = torch.randn(2, 4, 9), torch.tensor([[1, 2, -100, 3], [4, 5, 6, -100]])
+    compute = CarefLoss().for_trainer(tiny_t5()[0])
+    whole = CarefLoss()(logits, labels, count=10).loss
+    assert compute({"logits": logits}, labels, torch.tensor(5).unsqueeze(0).expand(2, -1)) == whole
+    with pytest.raises(ValueError, match=r"count of shape \(2,\): must be one number"):
+        CarefLoss()(logits, labels, count=torch.tensor([5, 5]))

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import torch
 from families import SHAPES
 
 from caref.config.schema import Model
@@ -40,9 +41,20 @@ def example(prompt: int, target: int) -> Encoded:
     return Encoded((7,) * prompt, (7,) * target, 1)
 
 
+def test_rows_of_a_table_before_its_first_position_are_none():
+    """RoBERTa's positions begin after its padding's."""
+    config = {"model_type": "roberta", "vocab_size": 384, "hidden_size": 32, "num_hidden_layers": 1, "pad_token_id": 1}
+    config |= {"num_attention_heads": 4, "intermediate_size": 64, "max_position_embeddings": 40}
+    model = Model(name="roberta", tokenizer="byte", kind="classifier", config=config)
+    backbone = backbones.load(model, classes=2)
+    (limit,) = lengths.limits(backbone).values()
+    backbone.model(input_ids=torch.full((1, limit), 7))
+    with pytest.raises((IndexError, RuntimeError), match="out of"):
+        backbone.model(input_ids=torch.full((1, limit + 1), 7))
+
+
 @pytest.mark.parametrize("family", TABLES)
 def test_just_what_the_model_itself_can_read_is_let_through(family):
-    import torch
 
     backbone = loaded(family, **TABLES[family])
     own = 0 if backbone.encoder_decoder else 20
