@@ -123,9 +123,7 @@ def fit(
             for place, values in enumerate(history[-1]):
                 norm = values.pop(_NORM)
                 if place not in failed and not (math.isfinite(values["loss"]) and math.isfinite(norm)):
-                    if math.isfinite(values["loss"]):
-                        values = {**values, _NORM: norm}
-                    told = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+                    told = ", ".join(f"{name} {value:.4g}" for name, value in {**values, _NORM: norm}.items())
                     failed[place] = SplitFailed(f"step {step} of {total}: {told}; a lower train.lr may help")
             if len(failed) == len(splits):
                 break

@@ -14,7 +14,7 @@ from caref.analysis.every_cell import titles
 from caref.analysis.evidence_compared import Evidence, Held, Question
 from caref.analysis.grid import Grid
 from caref.analysis.labels import answers_only, attribution_label
-from caref.results.evidence_scores import Name
+from caref.results.evidence_names import Name
 
 TITLE = "IvRA's own numbers beside ours"
 NOTE = (

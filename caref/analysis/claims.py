@@ -7,11 +7,12 @@ against its 95% interval for independent samples, which says whether it stands o
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from caref.analysis import paper, power
 from caref.analysis.significance import LEAST_SPLITS, Comparison, Difference, corrected, paired
-from caref.analysis.summary import summarise
+from caref.analysis.summary import common_means
 from caref.analysis.table1 import AVERAGE, Table
 
 SUPPORTED, NOT_SUPPORTED, NOT_ENOUGH = "supported", "not supported", "not enough splits"
@@ -96,18 +97,9 @@ def tested(table: Table) -> list[Verdict]:
 
 
 def _tested(claim: Claim, table: Table) -> Verdict:
-    asked = [
-        Comparison(
-            claim.text,
-            left,
-            right,
-            metric,
-            column,
-            paired(table.scores(left, metric, column), table.scores(right, metric, column)),
-        )
-        for left, right, metric, column in claim.parts
-    ]
-    parts = tuple(_part(one, table) for one in corrected(asked))
+    sides = [[table.scores(row, metric, column) for row in rows] for *rows, metric, column in claim.parts]
+    asked = [Comparison(claim.text, *part, paired(*both)) for part, both in zip(claim.parts, sides, strict=True)]
+    parts = tuple(_part(one, *both) for one, both in zip(corrected(asked), sides, strict=True))
     return Verdict(claim, verdict({part.outcome for part in parts}), parts)
 
 
@@ -125,19 +117,9 @@ def verdict(outcomes: set[str]) -> str:
     return NOT_ENOUGH if "untested" in outcomes else SUPPORTED
 
 
-def _part(one: Comparison, table: Table) -> Part:
-    difference = one.difference
-    left, right = (table.scores(row, one.metric, one.column) for row in (one.left, one.right))
-    means = [summarise(side[split] for split in left.keys() & right.keys()) for side in (left, right)]
-    return Part(
-        one.left,
-        one.right,
-        one.metric,
-        one.column,
-        outcome(difference),
-        *(mean and mean.mean for mean in means),
-        difference,
-    )
+def _part(one: Comparison, left: Mapping[int, float], right: Mapping[int, float]) -> Part:
+    named = one.left, one.right, one.metric, one.column
+    return Part(*named, outcome(one.difference), *common_means(left, right), one.difference)
 
 
 def printed() -> list[Verdict]:

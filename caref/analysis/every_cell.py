@@ -8,6 +8,7 @@ from caref.analysis.labels import answers_only, apart, dataset_label, peft_label
 from caref.analysis.paper import DATASETS
 from caref.analysis.summary import (
     Summary,
+    fingerprints,
     refusal,
     scores,
     source,
@@ -126,9 +127,8 @@ def best(lines: Iterable[Line]) -> set[tuple[str, str]]:
 
 def _judged_on(line: Line) -> str:
     """What cells must share for one to be better than another: model, examples, their drawing, and nBERT's scorer."""
-    fingerprints = sorted({str(record.get("fingerprint")) for record in line.cell.records.values()})
     asked = [line.cell.config.get(part) for part in ("dataset", "bertscore")]
-    return json.dumps([line.model, line.source, fingerprints, asked], sort_keys=True, default=str)
+    return json.dumps([line.model, line.source, fingerprints(line.cell), asked], sort_keys=True, default=str)
 
 
 def titles(lines: Iterable[Line], only_demo: bool) -> list[str]:

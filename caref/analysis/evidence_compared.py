@@ -10,12 +10,11 @@ from functools import cached_property
 from pathlib import Path
 
 from caref.analysis.every_cell import Line
-from caref.analysis.significance import Difference
 from caref.analysis.summary import Summary, ranges, scores, summarise
 from caref.analysis.with_without import Change, Pair, changed, modules, tested
 from caref.results import evidence
 from caref.results.evidence import Found
-from caref.results.evidence_scores import CONTROLS, Name, named
+from caref.results.evidence_names import CONTROLS, Name, named
 
 _OF_THE_MODULE = "ivra"  # the attribution that reads it
 
@@ -151,18 +150,12 @@ def _shift(pair: Pair, without: Held, regularised: Held) -> Shift:
             name.raw,
             name.score,
             *(scores(held.found.records, name.raw) for held in (without, regularised)),
+            test=name.tested,
         )
         for name in without.names
         if name.raw in theirs and (not pair.one_model or name.attribution in (_OF_THE_MODULE, *CONTROLS))
     }
-    return Shift(
-        pair, without, regularised, {name: one if name.tested else _untested(one) for name, one in changes.items()}
-    )
-
-
-def _untested(change: Change) -> Change:
-    found = change.difference
-    return replace(change, difference=Difference(found.n, found.mean, equal=found.equal))
+    return Shift(pair, without, regularised, changes)
 
 
 def _corrected(questions: Sequence[Question]) -> list[Question]:

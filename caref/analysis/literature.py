@@ -1,8 +1,8 @@
 """Claims of the literature on faithfulness, each tested on the evidence of every cell as the paper's are on its table.
 
-A claim holds of a cell where each of its parts does: the mean difference over splits is as claimed and Holm's p over
-the claim's parts is below 5%. Each attribution is a part of its own: the best of several, chosen by the score that is
-reported, would be no finding. A claim whose scores a cell does not have is not asked of it.
+A claim holds of a cell where each of its parts does: the difference over splits is as claimed, in the mean and by
+ranks, and Holm's p over the claim's parts is below 5%. Each attribution is a part of its own: the best of several,
+chosen by the score that is reported, would be no finding. A claim whose scores a cell does not have is not asked of it.
 """
 
 import math
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from caref.analysis.claims import outcome, verdict
 from caref.analysis.evidence_compared import Held, Question
 from caref.analysis.significance import Comparison, Difference, corrected, paired
-from caref.analysis.summary import scores, summarise
-from caref.results.evidence_scores import CONTROLS, Name
+from caref.analysis.summary import common_means, scores
+from caref.results.evidence_names import CONTROLS, Name
 
 ANY = "*"  # stands for each attribution that ranks words and is no control
 _OF_A_RANKING = {"erasure.*.tau", "alignment.*.auc"}  # what an attribution that names a set of words does not have
@@ -162,8 +162,9 @@ def _tested(claim: Claim, held: Held) -> Verdict:
     differences = [Comparison("", "", "", "", "", paired(*both)) for both in sides]
     told = not claim.over_epochs and claim.right != 0
     parts = tuple(
-        Part(*names, outcome(one.difference), *_means(left, right, told), one.difference)
+        Part(*names, outcome(one.difference), mean, against if told else None, one.difference)
         for (*names, left, right), one in zip(asked, corrected(differences), strict=True)
+        for mean, against in [common_means(left, right)]
     )
     return Verdict(claim, held, verdict({part.outcome for part in parts}), parts)
 
@@ -240,9 +241,3 @@ def _names(claim: Claim, held: Held) -> Iterable[tuple[str, Name, Name | None]]:
         left, right = (name.replace(ANY, attribution) for name in sides)
         if left in known and (not right or right in known):
             yield attribution, known[left], known[right] if right else None
-
-
-def _means(left: Mapping[int, float], right: Mapping[int, float], told: bool) -> tuple[float | None, float | None]:
-    both = left.keys() & right.keys()
-    means = [summarise(side[split] for split in both) for side in (left, right)]
-    return means[0] and means[0].mean, means[1].mean if told and means[1] else None

@@ -68,20 +68,24 @@ class Comparison:
     difference: Difference
 
 
-def paired(left: Mapping[int, float], right: Mapping[int, float], bounds: bool = True) -> Difference:
+def paired(left: Mapping[int, float], right: Mapping[int, float], bounds: bool = True, test: bool = True) -> Difference:
     """Compare two cells' scores by split.
 
     Args:
         left, right: score by split; only splits in both count.
         bounds: whether to work the interval out too, which takes most of the time.
+        test: whether anything is asked of the difference but what it is.
 
     Returns:
-        Without p value, interval and effect where fewer than LEAST_SPLITS pairs are there.
+        Without p value, interval and effect where fewer than LEAST_SPLITS pairs are there, or none is asked for;
+        without deviation, too, then.
     """
     splits = sorted(left.keys() & right.keys())
     differences = [round(left[split] - right[split], _ROUNDING) for split in splits]
     mean = math.fsum(differences) / len(differences) if differences else None
     equal = differences.count(0.0)
+    if not test:
+        return Difference(len(differences), mean, equal=equal)
     spread = math.fsum((one - mean) ** 2 for one in differences)
     std = math.sqrt(spread / (len(differences) - 1)) if len(differences) > 1 else None
     if len(differences) < LEAST_SPLITS:

@@ -29,6 +29,18 @@ def summarise(values: Iterable[float]) -> Summary | None:
     return Summary(mean, std, len(values))
 
 
+def common_means(left: Mapping[int, float], right: Mapping[int, float]) -> tuple[float | None, float | None]:
+    """The means of two cells' scores over the splits that both have; None where there are none."""
+    both = left.keys() & right.keys()
+    found = [summarise(side[split] for split in both) for side in (left, right)]
+    return found[0] and found[0].mean, found[1] and found[1].mean
+
+
+def fingerprints(cell: Cell) -> list[str]:
+    """Of the data that its records rest on."""
+    return sorted({str(record.get("fingerprint")) for record in cell.records.values()})
+
+
 def of_fewer(found: Summary, n: int | None) -> str:
     """ " (n = 1)", to stand behind a score that is of other splits than the n told beside it; "" of as many."""
     return "" if found.n == n else f" (n = {found.n})"

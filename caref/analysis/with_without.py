@@ -8,7 +8,7 @@ from functools import cached_property
 from caref.analysis import power
 from caref.analysis.every_cell import Line
 from caref.analysis.significance import LEAST_SPLITS, Comparison, Difference, corrected, interval, paired
-from caref.analysis.summary import scores
+from caref.analysis.summary import fingerprints, scores
 from caref.objectives.explained import READ_BY
 from caref.results.measures import MEASURES, PAIRS, Measure, shown
 
@@ -176,8 +176,7 @@ def modules(lines: Iterable[Line]) -> list[Pair]:
 def rest(line: Line) -> str:
     """Everything of a cell but its regulariser and what cannot change a number."""
     parts = {part: _material(part, value) for part, value in line.cell.config.items() if part != "reg"}
-    fingerprints = sorted({str(record.get("fingerprint")) for record in line.cell.records.values()})
-    return json.dumps([parts, fingerprints], sort_keys=True, default=str)
+    return json.dumps([parts, fingerprints(line.cell)], sort_keys=True, default=str)
 
 
 def _material(part: str, value: object) -> object:
@@ -186,10 +185,12 @@ def _material(part: str, value: object) -> object:
     return {key: one for key, one in value.items() if key not in silent} if isinstance(value, Mapping) else value
 
 
-def changed(metric: str, measure: Measure, before: Mapping[int, float], after: Mapping[int, float]) -> Change:
+def changed(
+    metric: str, measure: Measure, before: Mapping[int, float], after: Mapping[int, float], test: bool = True
+) -> Change:
     """What a measure came to, from its scores by split without and with the regulariser; not corrected yet."""
     splits = tuple((split, before[split], after[split]) for split in sorted(before.keys() & after.keys()))
-    return Change(metric, measure, splits, paired(after, before, bounds=False))
+    return Change(metric, measure, splits, paired(after, before, bounds=False, test=test))
 
 
 def tested(changes: Sequence[Change]) -> list[Change]:

@@ -143,8 +143,12 @@ def collate(examples: Sequence[Encoded], backbone) -> Batch:
     return Batch(inputs, **beside)
 
 
-def mask_token(tokenizer) -> int:
+def mask_token(tokenizer, asked: str, mend: str) -> int:
     """What stands in the place of a masked word: the tokenizer's mask, T5's first sentinel, or the unknown token.
+
+    Args:
+        asked: what masks words, a key and its value.
+        mend: what to do where there is no such token.
 
     Raises:
         UserError: it has none of them.
@@ -154,7 +158,7 @@ def mask_token(tokenizer) -> int:
         if token is not None:
             return token
     if tokenizer.unk_token_id is None:
-        raise UserError("evidence: the tokenizer has no token to mask a word by (mask, sentinel or unknown)")
+        raise UserError(f"{asked}: the tokenizer has no token to mask a word by (mask, sentinel or unknown); {mend}")
     return tokenizer.unk_token_id
 
 

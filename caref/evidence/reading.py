@@ -151,7 +151,7 @@ class Reading:
         if any(wanted):
             # A pack has rows of every split: one with nothing left to ask is asked its first question again.
             orders = [sorted(missing or {(0, frozenset())}, key=lambda key: (key[0], *key[1])) for missing in wanted]
-            mask = mask_token(self.backbone.tokenizer) if self.removal == "mask" else None
+            mask = self._mask() if self.removal == "mask" else None
             asked = [
                 [self._changed(questions[place], gone, mask) for place, gone in order]
                 for questions, order in zip(self.splits, orders, strict=True)
@@ -164,6 +164,9 @@ class Reading:
             [np.array([known[place, frozenset(gone)][by] for gone in variants]) for place, variants in enumerate(each)]
             for each, known in zip(removed, self._log_p, strict=True)
         ]
+
+    def _mask(self) -> int:
+        return mask_token(self.backbone.tokenizer, "evidence.removal=mask", "use evidence.removal=delete")
 
     def log_p_of(self, asked: Sequence[Sequence[Asked]]) -> list[list[list[float]]]:
         """log p of every choice of other questions than the reading's own, by split, question and choice."""

@@ -78,16 +78,10 @@ def beside(backbone: Backbone, peft: "Peft", objective: "Objective | None", spli
         raise UserError(
             f"reg: differentiates attention twice, and {computed} attention can be only once; take another model"
         )
-    if objective.definition.erases("mask"):
-        try:
-            mask_token(backbone.tokenizer)
-        except UserError:
-            raise UserError(
-                "reg.erased=mask: the tokenizer has no token to mask a word by (mask, sentinel or unknown); "
-                "use reg.erased=zero"
-            ) from None
-    if objective.definition.erases():
+    if erased := objective.definition.erases():
         lookup.check(backbone.model, "reg.criteria")
+        if erased == "mask":
+            _mask_token(backbone)
     layers = audible(backbone, peft, objective.definition.site)
     return listening(backbone, layers, lambda shapes: objective.definition.explainer(shapes, splits))
 
@@ -233,7 +227,7 @@ class Asking:
         own = embed(self._ids).unsqueeze(1)
         place = self._word_of.clamp_min(0).unsqueeze(1).expand(-1, kept.shape[1], -1)
         gone = (1 - kept.gather(-1, place)) * (self._word_of >= 0).unsqueeze(1)
-        other = embed(torch.tensor(mask_token(self._backbone.tokenizer), device=own.device)) if erased == "mask" else 0
+        other = embed(torch.tensor(_mask_token(self._backbone), device=own.device)) if erased == "mask" else 0
         embeddings = own + gone.unsqueeze(-1).to(own.dtype) * (other - own)
         return self._answers(kept.shape[1], embeddings.flatten(0, 1))[0]
 
@@ -261,6 +255,10 @@ class Asking:
 
     def _filled(self, example: Encoded) -> tuple[tuple[int, ...], ...]:
         return (example.choices + example.choices[:1] * self._width)[: self._width]
+
+
+def _mask_token(backbone: Backbone) -> int:
+    return mask_token(backbone.tokenizer, "reg.erased=mask", "use reg.erased=zero")
 
 
 def _word_of(examples: Sequence[Encoded], width: int, left: bool) -> Tensor:

@@ -45,6 +45,12 @@ class Hub:
     commit: str | None = None  # what the revision stands for
 
 
+def may_be_on_hub(path: str | None) -> bool:
+    """Whether a path leads to the hub if anywhere: it is neither a wheel's, nor a GGUF file, nor a folder here."""
+    elsewhere = path is None or path.startswith(wheels.PREFIX) or path.endswith(".gguf")
+    return not elsewhere and not Path(path).expanduser().exists()
+
+
 def locate(path: str, revision: str | None = None, key: str = "model.path") -> Folder | Gguf | Hub:
     """Find what `path` names: `wheel:PACKAGE/FILE.gguf`, a `.gguf` file, a folder, or else a hub id.
 

@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from caref.errors import UserError
+from caref.models import reach
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -21,6 +22,7 @@ def check(model: "PreTrainedModel", who: str, splits: int = 1) -> None:
     once a model, by passing one text through it both ways.
 
     Args:
+        model: in evaluation mode.
         who: the key or the part that gives it embeddings.
         splits: how many models lie in this one.
 
@@ -28,17 +30,12 @@ def check(model: "PreTrainedModel", who: str, splits: int = 1) -> None:
         UserError: naming the model's family and `who`.
     """
     if model not in _alike:
-        training = model.training
-        model.eval()
+        text = reach.a_text(model, splits)
         with torch.no_grad():
-            lookup = model.get_input_embeddings()
-            words = torch.arange(3, 11, device=model.device) % lookup.num_embeddings
-            ids = words.repeat(splits, 1)
-            written = {"decoder_input_ids": ids[:, :5]} if model.config.is_encoder_decoder else {}
-            of_ids = model(input_ids=ids, use_cache=False, **written).logits
-            of_embeddings = model(inputs_embeds=lookup(ids), use_cache=False, **written).logits
-        model.train(training)
-        _alike[model] = bool((of_ids - of_embeddings).abs().max() <= _CLOSE * of_ids.abs().max())
+            of_tokens = model(**text, use_cache=False).logits
+            embeddings = model.get_input_embeddings()(text.pop("input_ids"))
+            of_embeddings = model(inputs_embeds=embeddings, **text, use_cache=False).logits
+        _alike[model] = bool((of_tokens - of_embeddings).abs().max() <= _CLOSE * of_tokens.abs().max())
     if not _alike[model]:
         raise UserError(
             f"{who}: {model.config.model_type} changes its embeddings between looking them up and reading them, and "

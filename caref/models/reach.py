@@ -32,6 +32,12 @@ def called(model: "PreTrainedModel") -> Mapping[str, int]:
     return _passed_through(model)[1]
 
 
+def a_text(model: "PreTrainedModel", rows: int) -> dict[str, torch.Tensor]:
+    """Inputs that any model of text takes: `rows` times the same eight tokens."""
+    ids = torch.arange(3, 11, device=model.device).repeat(rows, 1) % model.get_input_embeddings().num_embeddings
+    return {"input_ids": ids} | ({"decoder_input_ids": ids[:, :5]} if model.config.is_encoder_decoder else {})
+
+
 def _passed_through(model: "PreTrainedModel") -> tuple[frozenset[str], Mapping[str, int]]:
     """Both, found by passing a text through the model.
 
@@ -44,11 +50,8 @@ def _passed_through(model: "PreTrainedModel") -> tuple[frozenset[str], Mapping[s
     if model not in _found:
         passed: Counter[str] = Counter()
         with _plain(model), _noted(model, passed):
-            words = torch.arange(3, 11, device=model.device) % model.get_input_embeddings().num_embeddings
-            ids = words.repeat(2, 1)
-            inputs = {"decoder_input_ids": ids[:, :5]} if model.config.is_encoder_decoder else {}
             try:
-                reached = _leaves(model(input_ids=ids, use_cache=False, **inputs).logits)
+                reached = _leaves(model(**a_text(model, 2), use_cache=False).logits)
             except Exception as error:
                 told = f"{type(error).__name__}: {error}".partition("\n")[0]
                 raise UserError(f"{model.config.model_type}: no text can be passed through it: {told}") from error

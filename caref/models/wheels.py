@@ -5,7 +5,7 @@ from pathlib import Path
 
 from caref.errors import UserError
 
-_PREFIX = "wheel:"
+PREFIX = "wheel:"
 
 
 def resolve(path: str, key: str = "path") -> str:
@@ -20,9 +20,9 @@ def resolve(path: str, key: str = "path") -> str:
     Raises:
         UserError: where the package is not installed, or holds nothing of that name.
     """
-    if not path.startswith(_PREFIX):
+    if not path.startswith(PREFIX):
         return path
-    package, _, inside = path.removeprefix(_PREFIX).partition("/")
+    package, _, inside = path.removeprefix(PREFIX).partition("/")
     spec = find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
         name = package.replace("_", "-")

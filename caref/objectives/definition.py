@@ -134,9 +134,9 @@ class Definition(Reg):
         """The module that is trained beside the model, for K splits, where the definition `asks`."""
         raise NotImplementedError
 
-    def erases(self, by: str | None = None) -> bool:
-        """Whether it asks about texts with words erased; `by`: `mask` or `zero`, whether it erases them so."""
-        return False
+    def erases(self) -> str | None:
+        """How words are erased of the texts that it asks about, `mask` or `zero`; None where it erases none."""
+        return None
 
     def differentiates_twice(self) -> bool:
         """Whether what it asks takes second derivatives through the model."""

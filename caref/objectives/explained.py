@@ -86,8 +86,8 @@ class Explained(Sced):
         if self.sufficiency != "margin" and self.suff_margin != Explained.suff_margin:
             raise ValueError(f"suff_margin={self.suff_margin}: sufficiency={self.sufficiency} has none; leave it out")
 
-    def erases(self, by: str | None = None) -> bool:
-        return bool(set(_CHOOSE) & set(self.criteria)) and by in (None, self.erased)
+    def erases(self) -> str | None:
+        return self.erased if set(_CHOOSE) & set(self.criteria) else None
 
     def differentiates_twice(self) -> bool:
         return "sim" in self.criteria

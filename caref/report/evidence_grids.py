@@ -10,7 +10,7 @@ from caref.analysis.labels import attribution_label
 from caref.analysis.literature import ANY, NAMED_BY_THE_MODEL, Claim, Part, Verdict, tested
 from caref.analysis.significance import LEAST_SPLITS
 from caref.analysis.with_without import Change
-from caref.results.evidence_scores import CONTROLS, Name, named
+from caref.results.evidence_names import CONTROLS, Name, named
 
 TITLE, CLAIMS = "Evidence", "Claims of the literature"
 TOLD = (

@@ -12,7 +12,7 @@ from caref.analysis.evidence_compared import Evidence
 from caref.analysis.significance import Comparison
 from caref.analysis.table1 import Table, tables
 from caref.analysis.with_without import MOST_SHOWN, Pair
-from caref.report.figures import figure1, human_scores, of_evidence, paired, published
+from caref.report.figures import figure1, human_scores, of_evidence, paired, published, side_by_side
 from caref.report.figures.drawing import Figure
 from caref.report.judgement import Judgement
 from caref.results.store import Cell
@@ -123,7 +123,7 @@ def gather(cells: list[Cell], judgement: Judgement | None = None, results_dir: P
             )
         )
     found = lines(cells)
-    across = [figure1.nbert_over_alpha_and_beta(found), figure1.comparison(found)]
+    across = [figure1.nbert_over_alpha_and_beta(found), side_by_side.figure(found)]
     pairs = with_without.pairs(found)
     drawn_pairs = [paired.with_against_without(pair, n) for n, pair in enumerate(pairs[:MOST_SHOWN], start=1)]
     beside = beside_published.beside(found)

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 
 from caref.analysis import beside_ivra, floor, paper, power, relative_gain
 from caref.analysis.evidence_compared import Evidence
+from caref.analysis.significance import Difference
 from caref.analysis.table1 import AVERAGE, COLUMNS
 from caref.report.findings import Findings
-from caref.results.evidence_scores import Name
+from caref.results.evidence_names import Name
 from caref.results.measures import MEASURES, TABLE1, shown
 
 
@@ -42,10 +43,18 @@ def _written(head: list[str], body: Iterable[list[object]]) -> str:
     return file.getvalue()
 
 
+_POWER = ["level", "detectable", f"detectable_on_{paper.SPLITS}"]
+
+
+def _power(found: Difference) -> list[float | None]:
+    """What a difference must pass, and what can be detected: inf where none would."""
+    return [found.level, power.detectable(found, found.n), power.detectable(found, paper.SPLITS)]
+
+
 _PAIRS = [
     *["dataset", "peft", "model", "reg", "settings", "source", "without", "with", "measure", "unit", "better", "n"],
     *["mean_without", "mean_with", "difference", "low", "high", "p", "p_holm", "rank_biserial", "better_on"],
-    *["equal_splits", "level", "detectable", "detectable_on_60"],
+    *["equal_splits", *_POWER],
 ]
 
 
@@ -59,7 +68,7 @@ def _pairs(findings: Findings) -> Iterable[list[object]]:
                 *(pair.without.cell.signature, line.cell.signature, name, measure.unit, _better(measure.up), found.n),
                 *(change.without, change.regularised, found.mean, *(change.bounds or (None, None))),
                 *(found.p, found.p_holm, found.effect, change.better, found.equal),
-                *(found.level, power.detectable(found, found.n), power.detectable(found, paper.SPLITS)),
+                *_power(found),
             ]
 
 
@@ -144,9 +153,7 @@ _TESTS = [
     "p_holm",
     "rank_biserial",
     "equal_splits",
-    "level",
-    "detectable",
-    "detectable_on_60",
+    *_POWER,
 ]
 
 
@@ -159,7 +166,7 @@ def _tests(findings: Findings) -> Iterable[list[object]]:
             yield [
                 *(title, one.family, one.left, one.right, one.metric, one.column),
                 *(found.n, found.mean, found.low, found.high, found.p, found.p_holm, found.effect, found.equal),
-                *(found.level, power.detectable(found, found.n), power.detectable(found, paper.SPLITS)),
+                *_power(found),
             ]
 
 
@@ -233,7 +240,7 @@ def _better(up: bool | None) -> str | None:
 _EVIDENCE_TESTS = [
     *["question", "model", "dataset", "peft", "reg", "settings", "compared", "without", "with", *_SCORE, "n"],
     *["mean_without", "mean_with", "difference", "low", "high", "p", "p_holm", "rank_biserial", "equal_splits"],
-    *["level", "detectable", "detectable_on_60"],
+    *_POWER,
 ]
 
 
@@ -249,7 +256,7 @@ def _evidence_tests(evidence: Evidence) -> Iterable[list[object]]:
                     *(shift.without.line.cell.signature, line.cell.signature, *_score(name), found.n),
                     *((change.without, change.regularised) if change.splits else (None, None)),
                     *(found.mean, *(change.bounds or (None, None)), found.p, found.p_holm, found.effect, found.equal),
-                    *(found.level, power.detectable(found, found.n), power.detectable(found, paper.SPLITS)),
+                    *_power(found),
                 ]
 
 

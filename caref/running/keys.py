@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from caref import composition
 from caref.config import schema
 from caref.errors import UserError
+from caref.models.checkpoints import may_be_on_hub
 
 CONF = Path(__file__).parents[2] / "conf"
 _CALLED = {int: "a whole number", float: "a number", bool: "true or false", str: "text", list: "a list such as [a,b]"}
@@ -93,9 +94,8 @@ def _unread(key: str, job: DictConfig) -> str | None:
     path = job.model.path
     if key.startswith("model.config.") and path is not None:
         return f"{path} says its own shape; model.path=null makes one up, untrained"
-    if key == "model.revision" and job.model.revision is not None:
-        on_hub = path and not path.startswith("wheel:") and not path.endswith(".gguf") and not Path(path).is_dir()
-        return None if on_hub else f"the hub alone has revisions, and {job.model.name} is not from there; leave it out"
+    if key == "model.revision" and job.model.revision is not None and not may_be_on_hub(path):
+        return f"the hub alone has revisions, and {job.model.name} is not from there; leave it out"
     if key == "evaluation.max_new_tokens" and job.model.kind == "classifier":
         return f"{job.model.name} chooses an answer and writes nothing; leave it out"
     return None

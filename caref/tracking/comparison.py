@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from caref.analysis.evidence_compared import Question
 from caref.errors import UserError
 from caref.results import evidence, store
-from caref.results.evidence_scores import Name, named
+from caref.results.evidence_names import Name, named
 from caref.tracking.writing import say
 
 if TYPE_CHECKING:

@@ -59,14 +59,14 @@ def test_without_any_word_the_template_is_left(backbone):
     prompt, words = read(backbone)
     left = backbone.tokenizer.decode(without(prompt, words, range(len(words))))
     assert left.split() == ["explain", "nli", "hypothesis:", "premise:"]
-    masked = without(prompt, words, range(len(words)), mask_token(backbone.tokenizer))
+    masked = without(prompt, words, range(len(words)), mask_token(backbone.tokenizer, "", ""))
     assert len(masked) == len(without(prompt, words, range(len(words)))) + len(words)
 
 
 def test_a_mask_takes_one_token_a_word_and_leaves_the_others_where_they_are(backbone):
     backbone = backbone("tiny_t5")
     prompt, words = read(backbone)
-    mask = mask_token(backbone.tokenizer)
+    mask = mask_token(backbone.tokenizer, "", "")
     assert backbone.tokenizer.decode([mask]) == "<extra_id_0>"
     masked = without(prompt, words, [1], mask)
     first = words[1].tokens[0]

@@ -33,6 +33,22 @@ def described(config, classes=None):
     return backbones.load(Model(name="x", tokenizer="byte", kind=kind, config=config), classes=classes)
 
 
+@pytest.mark.parametrize(
+    ("model", "overrides", "told"),
+    [
+        ("tiny_t5", ("reg.site=self",), "reg.site=self: t5 has no such attention to explain by; choose cross, encoder"),
+        ("tiny_llama", ("reg.site=cross",), "reg.site=cross: llama has no such attention to explain by; choose self"),
+        ("tiny_classifier", ("reg.site=cross",), "bert has no such attention to explain by; choose encoder or self"),
+        ("tiny_t5", ("peft=prefix",), "choose another peft"),
+    ],
+)
+def test_what_cannot_be_heard(composed, model, overrides, told):
+    job = composed(f"model={model}", "reg=ivra", "peft=lora_r4", *overrides)
+    backbone = backbones.load(job.model, classes=2 if model == "tiny_classifier" else None)
+    with pytest.raises(UserError, match=told):
+        beside(backbone, job.peft, objective.build(job.reg))
+
+
 @pytest.mark.parametrize("scaled", [True, False])
 def test_a_model_that_changes_its_embeddings_after_looking_them_up(composed, scaled):
     """Words are erased from embeddings, and gradients taken by them: it would be another text that is read."""

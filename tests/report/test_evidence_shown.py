@@ -17,7 +17,7 @@ from caref.report import evidence_grids, findings, markdown, spreadsheets
 from caref.report.figures import of_evidence
 from caref.report.html import page
 from caref.results import evidence
-from caref.results.evidence_scores import named
+from caref.results.evidence_names import named
 
 ASKED = {
     "name": "full",

@@ -12,7 +12,7 @@ from caref.analysis.table1 import tables
 from caref.config import schema
 from caref.objectives.terms.sced import Sced
 from caref.report import markdown
-from caref.report.figures import figure1
+from caref.report.figures import figure1, side_by_side
 from caref.report.figures.drawing import Figure
 from caref.report.findings import gather
 from caref.report.html import page
@@ -141,10 +141,10 @@ def test_the_pages_svg_names_its_colours(drawn):
 
 def test_the_comparison_shows_every_cell_and_says_demo(make_cell):
     demo = lines([make_cell(row, "esnli", [80.0, 82.0], source="demo") for row in ("CAREF-AQ", "LoRA-R4")])
-    drawn = figure1.comparison(demo)
-    assert drawn.png.startswith(b"\x89PNG") and drawn.png == figure1.comparison(demo).png
+    drawn = side_by_side.figure(demo)
+    assert drawn.png.startswith(b"\x89PNG") and drawn.png == side_by_side.figure(demo).png
     assert "demo data" in text_of(drawn)
-    real = figure1.comparison(lines([make_cell("AQ", "esnli", [80.0, 82.0])]))
+    real = side_by_side.figure(lines([make_cell("AQ", "esnli", [80.0, 82.0])]))
     assert "demo data" not in text_of(real) and real.png != drawn.png
 
 
@@ -172,10 +172,10 @@ def test_the_comparison_tells_of_how_many_splits_each_score_is(make_cell):
     cell = make_cell("AQ", "esnli", [80.0, 82.0, 84.0])
     for split in (0, 1):
         cell.records[split]["scores"]["nbert"] = None
-    assert "over n = 1 to 3 splits" in figure1.comparison(lines([cell])).caption
+    assert "over n = 1 to 3 splits" in side_by_side.figure(lines([cell])).caption
 
 
 def test_a_comparison_of_nothing_or_of_too_many_is_not_drawn(make_cell):
-    assert "here are 0" in figure1.comparison([])
+    assert "here are 0" in side_by_side.figure([])
     many = lines([make_cell("AQ", "esnli", [80.0, 82.0])] * 30)
-    assert "here are 30" in figure1.comparison(many)
+    assert "here are 30" in side_by_side.figure(many)

@@ -7,7 +7,8 @@ import pytest
 from scipy.special import log_softmax
 
 from caref.evidence.measures import calibration, erasure, mention
-from caref.results.evidence_scores import SCORES, named
+from caref.results.evidence_names import named
+from caref.results.evidence_scores import SCORES
 
 T = 2.5
 

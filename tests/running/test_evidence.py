@@ -1,26 +1,12 @@
 """Evidence with a job and added later: it changes no record, is asked once, and is never added to another model's."""
 
-import json
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
+from small_evidence import SMALL, material, of_cell, of_evidence, small_run  # noqa: F401 - the last is a fixture
 
 from caref.errors import SplitFailed, UserError
-from caref.evidence.probe import Evidence
 from caref.results import evidence, store
 from caref.running import finished, forecast, jobs
-from caref.running.inquiry import Inquiry
 
-SMALL = (
-    "model=tiny_t5",
-    "source=demo",
-    "dataset.eval_size=6",
-    "dataset.train_size=6",
-    "train.epochs=1",
-    "train.precision=fp32",
-    "evaluation.max_new_tokens=6",
-)
 ASKED = ("evidence=full", "evidence.examples=4", "evidence.attributions=[saliency,human,random]")
 FEW = ("evidence.examples=4",)
 MAMBA = (
@@ -29,48 +15,6 @@ MAMBA = (
     *(f"~model.config.{key}" for key in ("max_position_embeddings", "num_attention_heads", "num_key_value_heads")),
     "peft=base",
 )
-
-
-@pytest.fixture
-def run(composed, tmp_path):
-    """A function: run a small job of these overrides; its cell's folder, and the part `evidence` of its values."""
-
-    def run_job(*overrides: str, results: str = "results") -> tuple[Path, dict]:
-        job = composed(*SMALL, f"results_dir={tmp_path / results}", *overrides)
-        jobs.run(job)
-        planned = jobs.plan(job)
-        return planned.cell, planned.values["evidence"]
-
-    run_job.results = tmp_path / "results"
-    return run_job
-
-
-def of_cell(cell: Path) -> dict[str, bytes]:
-    """Records and predictions, byte for byte."""
-    return {
-        str(path.relative_to(cell)): path.read_bytes()
-        for part in ("splits", "predictions")
-        for path in (cell / part).iterdir()
-    }
-
-
-def of_evidence(cell: Path) -> dict[str, bytes]:
-    """All evidence, byte for byte, without what differs from run to run."""
-    (folder,) = (cell / "evidence").iterdir()
-    told = {path.name: path.read_bytes() for path in folder.glob("*.gz")}
-    for path in folder.glob("*.json"):
-        record = json.loads(path.read_text())
-        told[path.name] = json.dumps({key: record[key] for key in record if key not in ("run", "checksum")}).encode()
-    return told
-
-
-def material(cell: Path) -> dict[str, bytes]:
-    """`of_cell` without what differs from run to run."""
-    told = {name: content for name, content in of_cell(cell).items() if name.endswith(".gz")}
-    for path in (cell / "splits").iterdir():
-        record = json.loads(path.read_text())
-        told[path.name] = json.dumps({key: record[key] for key in record if key not in ("run", "checksum")}).encode()
-    return told
 
 
 def test_it_changes_neither_signature_nor_record_and_added_later_it_is_the_same(run):
@@ -126,66 +70,6 @@ def test_whatever_is_asked_comes_out_in_bfloat16_too(model, run):
         assert scores[name] is not None, name
 
 
-TRAINED = ("train.epochs=3", "train.save=true", "model.dropout=0.1")
-BY_EPOCH = (
-    "evidence=full",
-    "evidence.epochs=[0,1,3]",
-    "evidence.examples=3",
-    "evidence.measures=[calibration,mention,skewness]",
-    "evidence.attributions=[attention,saliency,prompting_untrained]",
-)
-
-
-def test_the_time_of_all_epochs_is_what_evidence_took(composed):
-    """By it dry_run tells the hours."""
-    of = [
-        [Evidence({}, [], [], {"seconds": {"evidence": taken}}) for taken in both]
-        for both in ((1, 2), (4, 8), (16, 32))
-    ]
-    for epochs in ("[0,1,3]", "[0,1]"):
-        asking = SimpleNamespace(
-            job=composed(*SMALL[:3], "train.epochs=3", "evidence=quick", f"evidence.epochs={epochs}")
-        )
-        found = Inquiry.with_epochs(asking, {0: of[0], 1: of[1]}, of[2])
-        assert [one.run["seconds"]["evidence"] for one in found] == [21, 42]
-        assert list(found[0].by_epoch) == ["0", "1", "3"][: len(found[0].by_epoch)]
-
-
-@pytest.mark.parametrize(
-    ("model", "peft"),
-    [("tiny_t5", "base"), ("tiny_t5", "adalora"), ("tiny_llama", "aq"), ("tiny_bart", "base"), ("tiny_gpt2", "base")],
-)
-def test_looking_at_epochs_moves_neither_weights_nor_records(model, peft, run):
-    line = (f"model={model}", f"peft={peft}", "splits=0", *TRAINED)
-    plain, _ = run(*line, results="plain")
-    cell, part = run(*line, *BY_EPOCH, results="looked")
-    assert cell.name == plain.name and material(cell) == material(plain)
-    weights = [sorted((one / "trained").rglob("*.safetensors")) for one in (plain, cell)]
-    assert [path.read_bytes() for path in weights[0]] == [path.read_bytes() for path in weights[1]] != []
-    record = evidence.read_split(evidence.folder_of(cell, part), 0)
-    assert list(record["by_epoch"]) == ["0", "1", "3"] and record["by_epoch"]["3"] == record["scores"]
-    assert record["by_epoch"]["0"] != record["by_epoch"]["1"] != record["scores"]
-    later, _ = run(*line, *BY_EPOCH, results="plain")
-    assert of_evidence(later) == of_evidence(cell)
-
-
-def test_a_packs_epochs_are_those_of_each_split_alone(run):
-    line = ("splits=0:2", *TRAINED, *BY_EPOCH)
-    alone, _ = run(*line, "pack=1", results="alone")
-    packed, _ = run(*line, "pack=2", results="packed")
-    assert material(alone) == material(packed)
-    ours, theirs = (evidence.of_cell(cell)[0].records for cell in (alone, packed))
-    for split in range(2):
-        for epoch, scores in ours[split]["by_epoch"].items():
-            expected = {name: value and pytest.approx(value, rel=1e-3, abs=1e-3) for name, value in scores.items()}
-            assert theirs[split]["by_epoch"][epoch] == expected
-
-
-def test_a_training_that_has_failed_is_not_looked_at(run):
-    with pytest.raises(SplitFailed, match="2 of 2 splits failed"):
-        run("splits=0:2", *TRAINED, *BY_EPOCH, "train.lr=1e30", "pack=2")
-
-
 def test_another_question_is_kept_beside_the_first(run):
     cell, _ = run("splits=0", *ASKED)
     run("splits=0", "evidence=quick")
@@ -216,29 +100,6 @@ def test_the_rest_of_a_pack_gets_its_evidence_when_one_split_fails(run):
     with pytest.raises(SplitFailed, match="1 of 3 splits failed"):
         run("splits=0:3", *ASKED, "pack=3")
     assert sorted(evidence.of_cell(cell)[0].records) == [0, 2]
-
-
-def test_evidence_that_goes_wrong_amid_a_training_costs_no_record(run, monkeypatch):
-    from caref.evidence.measures import calibration
-
-    measure, asked = calibration.measure, []
-
-    def fails_at_an_epoch(reading):
-        asked.append(reading)
-        if len(asked) == 3:  # the trial before the job is the first, epoch 0 of split 0 the second
-            raise RuntimeError("no room left")
-        return measure(reading)
-
-    line = ("splits=0:2", *TRAINED, *BY_EPOCH, "evidence.measures=[calibration]", "evidence.attributions=[]")
-    plain, _ = run("splits=0:2", *TRAINED, results="plain")
-    monkeypatch.setattr(calibration, "measure", fails_at_an_epoch)
-    with pytest.raises(SplitFailed, match=r"1 of 2 splits failed - split 0: its record is kept; .* no room left"):
-        run(*line)
-    monkeypatch.undo()
-    (cell,) = run.results.iterdir()
-    assert material(cell) == material(plain) and sorted(evidence.of_cell(cell)[0].records) == [1]
-    run(*line)
-    assert sorted(evidence.of_cell(cell)[0].records) == [0, 1]
 
 
 @pytest.mark.parametrize("pack", (1, 2))

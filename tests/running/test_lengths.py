@@ -55,7 +55,6 @@ def test_rows_of_a_table_before_its_first_position_are_none():
 
 @pytest.mark.parametrize("family", TABLES)
 def test_just_what_the_model_itself_can_read_is_let_through(family):
-
     backbone = loaded(family, **TABLES[family])
     own = 0 if backbone.encoder_decoder else 20
     lengths.check(backbone, [example(20, 41 - own - len(backbone.start))], [example(20, 1)], 10, 0)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_job import SMALL
 
 from caref import training
 from caref.config.schema import Train
@@ -25,30 +26,13 @@ from caref.running import jobs
 
 ROOT = Path(__file__).parents[2]
 # In float32, where the company of a split shows in no prediction.
-SMALL = (
-    "model=tiny_t5",
-    "source=demo",
-    "bertscore=minilm",
-    "dataset=comve",
-    "dataset.eval_size=6",
-    "dataset.train_size=6",
-    "train.epochs=2",
-    "train.lr=0.01",
-    "train.precision=fp32",
-    "evaluation.max_new_tokens=12",
-    "evaluation.batch_size=4",
-)
+EXACT = ("model=tiny_t5", "dataset=comve", "train.epochs=2", "train.lr=0.01", "train.precision=fp32")
 
 
 @pytest.fixture
-def run(composed, tmp_path):
-    """A function: run a small job of these overrides; its records by split and its cell's folder."""
-
-    def run_job(*overrides: str, results: str = "results"):
-        job = composed(*SMALL, f"results_dir={tmp_path / results}", *overrides)
-        return jobs.run(job), jobs.plan(job).cell
-
-    return run_job
+def run(run):
+    """The same, of such jobs."""
+    return lambda *overrides, **where: run(*EXACT, *overrides, **where)
 
 
 def kept(cell: Path) -> dict[str, bytes]:
@@ -72,7 +56,7 @@ def test_records_are_the_same_whatever_the_pack(run, peft):
 
 
 def test_pack_is_no_part_of_the_signature(composed):
-    cells = {jobs.plan(composed(*SMALL, f"pack={pack}")).signature for pack in ("auto", "1", "8")}
+    cells = {jobs.plan(composed(*SMALL, *EXACT, f"pack={pack}")).signature for pack in ("auto", "1", "8")}
     assert len(cells) == 1
 
 
@@ -81,7 +65,7 @@ def test_a_pack_that_is_none_is_refused(composed, pack):
     with pytest.raises(
         UserError, match=f"pack={'None' if pack == 'null' else pack.title() if pack == 'true' else pack}"
     ):
-        jobs.plan(composed(*SMALL, f"pack={pack}"))
+        jobs.plan(composed(*SMALL, *EXACT, f"pack={pack}"))
 
 
 @pytest.mark.parametrize("peft", ("base", "adalora"))
@@ -140,7 +124,7 @@ def test_an_error_of_one_split_costs_the_others_nothing(run, capsys, monkeypatch
 
 def started(results: Path, *overrides: str, before: str = "pass") -> subprocess.Popen:
     """run.py in a process of its own, after some Python of ours."""
-    line = [str(ROOT / "run.py"), *SMALL, f"results_dir={results}", *overrides]
+    line = [str(ROOT / "run.py"), *SMALL, *EXACT, f"results_dir={results}", *overrides]
     code = f"import runpy, sys; sys.argv = {line!r}; {before}; runpy.run_path(sys.argv[0], run_name='__main__')"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(

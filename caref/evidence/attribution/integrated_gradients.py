@@ -33,5 +33,5 @@ def integrated(batch: Batch, steps: int = STEPS) -> torch.Tensor:
 
 def masked(batch: Batch) -> torch.Tensor:
     """(B, T, D): the embeddings of the batch with every word's tokens masked."""
-    mask = batch.embedded(mask_token(batch.tokenizer))
+    mask = batch.embedded(mask_token(batch.tokenizer, "integrated_gradients", "choose other evidence.attributions"))
     return torch.where(batch.rankable.unsqueeze(-1), mask, batch.embeddings)

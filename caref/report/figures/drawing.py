@@ -70,6 +70,9 @@ def style(name: str) -> Iterator[None]:
         yield
 
 
+BARS: dict[str, Any] = {"ms": 6.5, "capsize": 2.5, "elinewidth": 1.1, "capthick": 1.1}  # of errors
+
+
 def canvas(width: float, height: float, panels: int = 1, **options: Any) -> tuple[Any, Any]:
     """A figure of `width` x `height` inches, and its axes (an array of them where there are several panels)."""
     from matplotlib.figure import Figure as Canvas

@@ -1,4 +1,4 @@
-"""The paper's Figure 1 (a), (b) and (d) out of the records, and a comparison of any few cells.
+"""The paper's Figure 1 (a), (b) and (d) out of the records.
 
 A figure whose data is not there is not drawn; the line that says so is returned in its place.
 """
@@ -12,12 +12,9 @@ from caref.analysis.choosing import grids_of
 from caref.analysis.every_cell import Line
 from caref.analysis.summary import Summary, scores
 from caref.analysis.table1 import AVERAGE, Table
-from caref.analysis.with_without import rest
 from caref.report.figures import drawing
 from caref.report.figures.drawing import INK, SERIES, Figure
-from caref.results.measures import MEASURES
 
-_FEW = 24  # cells that one figure shows side by side
 _DEEP = 8.0  # points: a row this far below the others would flatten them, and is named at the foot instead
 
 
@@ -53,7 +50,7 @@ def accuracy_against_budget(table: Table, suffix: str = "") -> Figure | str:
                     fmt=marker,
                     color=colour,
                     label=label,
-                    **_BARS,
+                    **drawing.BARS,
                 )
         axes.set_xscale("log")
         axes.set_xlim(min(share for _, share, _ in points) / 1.6, max(share for _, share, _ in points) * 3.2)
@@ -76,9 +73,6 @@ def accuracy_against_budget(table: Table, suffix: str = "") -> Figure | str:
         foot = " Rows far below the others are named at the foot." if below else ""
         caption = f"{_rests_on(table, (s for *_, s in points))} Bars: ±1 standard deviation over splits.{foot}"
         return drawing.finished(plot, name, "Figure 1a. Accuracy against the share trained", caption)
-
-
-_BARS: dict[str, Any] = {"ms": 6.5, "capsize": 2.5, "elinewidth": 1.1, "capthick": 1.1}
 
 
 def _apart(points: Sequence[tuple[str, float, Summary]], point: tuple[str, float, Summary]) -> float:
@@ -163,15 +157,15 @@ def nbert_over_alpha_and_beta(found: Sequence[Line]) -> Figure | str:
 
     Of the cells on e-SNLI that differ in alpha and beta alone, the largest grid is drawn; AQ's of equally large.
     """
-    grids: dict[tuple[str, str], dict[tuple[float, float], Line]] = {}
-    for line in (line for grid in grids_of(found) for line in grid):
+    grids: dict[tuple[int, str], dict[tuple[float, float], Line]] = {}
+    for number, line in ((number, line) for number, grid in enumerate(grids_of(found)) for line in grid):
         reg = line.cell.config["reg"]
         sced = reg["term"] == "sced" and all(
             isinstance(reg.get(key), (int, float)) for key in ("alpha", "beta", "lambda_sced", "lambda_kl")
         )
         if line.cell.config["dataset"]["name"] == "esnli" and sced and "nbert" in line.summaries:
             others = sorted((key, str(value)) for key, value in reg.items() if key not in ("name", "alpha", "beta"))
-            grids.setdefault((rest(line), str(others)), {})[reg["alpha"], reg["beta"]] = line
+            grids.setdefault((number, str(others)), {})[reg["alpha"], reg["beta"]] = line
     wide = [grid for grid in grids.values() if all(len(set(axis)) > 1 for axis in zip(*grid, strict=True))]
     if not wide:
         return "Figure 1d: no cells on e-SNLI that differ in both alpha and beta of SCED"
@@ -234,51 +228,3 @@ def _rectangle(*place: Any, **look: Any) -> Any:
     from matplotlib.patches import Rectangle
 
     return Rectangle(*place, **look)
-
-
-def comparison(lines: Sequence[Line]) -> Figure | str:
-    """Accuracy and nBERT of each cell side by side, mean ± standard deviation; only of as many as a page shows well."""
-    shown = [line for line in lines if "accuracy" in line.summaries]
-    ours = [line for line in shown if not line.published]
-    if ours and len(shown) > _FEW:  # published cells are many, and must not keep ours from being drawn
-        shown = ours
-    if not 0 < len(shown) <= _FEW:
-        return f"Cells side by side: drawn for 1 to {_FEW} cells with accuracy, here are {len(shown)}"
-    several = len({line.model for line in shown}) > 1 or any(line.published for line in shown)
-    names = [
-        " · ".join(
-            filter(None, [line.model if several else "", line.dataset, line.peft, line.reg.strip("–"), line.settings])
-        )
-        for line in shown
-    ]
-    datasets = list(dict.fromkeys(line.dataset for line in shown))
-    metrics = [metric for metric in ("accuracy", "nbert") if any(metric in line.summaries for line in shown)]
-    with drawing.style("comparison"):
-        plot, panels = drawing.canvas(9, 1.5 + 0.42 * len(shown), panels=len(metrics), sharey=True, squeeze=False)
-        panels = panels[0]
-        for metric, axes in zip(metrics, panels, strict=True):
-            for y, line in enumerate(shown):
-                if metric not in line.summaries:  # of a model that answers only
-                    continue
-                summary, colour = line.summaries[metric], SERIES[datasets.index(line.dataset) % len(SERIES)]
-                axes.errorbar(summary.mean, y, xerr=summary.std, fmt="o", color=colour, **_BARS)
-                axes.annotate(
-                    f"{summary.mean:.1f}",
-                    (summary.mean, y),
-                    (0, 7),
-                    textcoords="offset points",
-                    ha="center",
-                    fontsize=8,
-                )
-            axes.set_xlabel(f"{MEASURES[metric].label}, {MEASURES[metric].unit.replace('×100', '0 to 100')}")
-            axes.grid(axis="y", visible=False)
-            axes.margins(x=0.12)
-        panels[0].set_yticks(range(len(shown)), names)
-        panels[0].set_ylim(len(shown) - 0.4, -0.7)
-        n = drawing.counted(line.summaries[one].n for line in shown for one in metrics if one in line.summaries)
-        demo = any("demo" in line.source for line in shown)
-        models = ", ".join(sorted({line.model for line in shown}))
-        if demo:
-            drawing.watermark(plot)
-        caption = f"{models}; mean ± standard deviation over n = {n} splits."
-        return drawing.finished(plot, "cells", "Cells side by side", caption)
