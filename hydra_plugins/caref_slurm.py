@@ -139,9 +139,10 @@ class SlurmArray(SlurmLauncher):
                     submitted += executor.map_array(self, array, [state] * len(array))
         except (FailedJobError, FailedSubmissionError) as error:
             reason = re.sub(r"sbatch: (error: )?", "", str(error))
-            raise UserError(f"hydra/launcher: Slurm refuses the jobs: {reason}") from None
-        except (RuntimeError, OSError) as error:
-            raise UserError(f"hydra/launcher: no Slurm to submit to here: {error}") from None
+            raise UserError(f"hydra/launcher: Slurm refuses the jobs: {reason}{_withdrawn(submitted)}") from None
+        except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+            reason = f"no Slurm to submit to here: {error}{_withdrawn(submitted)}"
+            raise UserError(f"hydra/launcher: {reason}") from None
         return [_Task(one, hand) for one, hand in zip(submitted, hands, strict=True)]
 
     def __call__(self, jobs: Sequence[Job], singleton_state: Mapping) -> None:
@@ -243,8 +244,7 @@ def _await(tasks: Sequence[_Task], arrays: str, fail_fast: bool) -> None:
             if not task.over:
                 task.look(states[task.id])
         if fail_fast and any(one.status is JobStatus.FAILED for task in tasks for one in task.returns):
-            subprocess.run(["scancel", *arrays.split(",")], capture_output=True, timeout=60, check=False)
-            fail_fast = False
+            fail_fast = not _cancelled(arrays.split(","))
         tally = "Slurm does not answer; waiting" if queue is None else _tally(tasks, states)
         if tally != told:
             print(tally, flush=True)
@@ -264,6 +264,26 @@ def _tally(tasks: Iterable[_Task], states: Mapping[str, str]) -> str:
         counts.update(named.get(state, "between") for state in task.states(states[task.id]))
         counts.update("done" if one.status is JobStatus.COMPLETED else "failed" for one in task.returns)
     return "jobs: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+
+
+def _cancelled(arrays: Iterable[str]) -> bool:
+    """Whether Slurm has taken the order to end these."""
+    try:
+        done = subprocess.run(["scancel", *arrays], capture_output=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def _withdrawn(submitted: Iterable["submitit.Job"]) -> str:
+    """Cancel what was submitted before Slurm refused the rest, so that the line can be typed again; say what became
+    of it.
+    """
+    arrays = list(dict.fromkeys(one.job_id.split("_")[0] for one in submitted))
+    if not arrays:
+        return ""
+    named = " ".join(arrays)
+    return f"; withdrawn: {named}" if _cancelled(arrays) else f"; `scancel {named}` withdraws what it had taken"
 
 
 def _longest_array() -> int:

@@ -124,7 +124,7 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             )
         if len(values["tracker.project"]) > 128:
             yield "tracker.project", "W&B takes at most 128 characters"
-        if any(not 1 <= len(str(tag)) <= 64 for tag in values["tracker.tags"]):
+        if any(not isinstance(tag, str) or not 1 <= len(tag) <= 64 for tag in values["tracker.tags"]):
             yield "tracker.tags", "W&B takes tags of 1 to 64 characters"
     if values["dataset.max_tokens"] is not None and values["dataset.sampling"] == "feb":
         yield "dataset.max_tokens", "FEB's samples are whole texts; shortened ones take dataset.sampling=balanced"

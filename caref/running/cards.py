@@ -24,9 +24,12 @@ class Card:
 _KNOWN: Mapping[tuple[str, ...], Card] = {
     ("A40",): Card(149.7, 37.4, 696),
     ("A100", "40GB"): Card(312, 19.5, 1555),
+    ("A100", "PCIe"): Card(312, 19.5, 1935),
     ("A100",): Card(312, 19.5, 2039),
     ("H100", "PCIe"): Card(756, 51, 2000),
+    ("H100", "NVL"): Card(835, 60, 3900),
     ("H100",): Card(989, 67, 3350),
+    ("H200", "NVL"): Card(835, 60, 4800),
     ("H200",): Card(989, 67, 4800),
 }
 PRECISIONS = ("bfloat16", "float32")
@@ -34,8 +37,10 @@ PLANNED = {"A40": _KNOWN["A40",], "A100 80 GB": _KNOWN["A100",], "H100": _KNOWN[
 
 
 def known(device: str) -> Card | None:
-    """The card that a driver calls so ("NVIDIA A100-SXM4-80GB"); None of any other device."""
+    """The card that a driver calls so ("NVIDIA A100-SXM4-80GB"); None of any other device, a slice of one too."""
     words = set(re.split(r"[\s-]+", device))
+    if "MIG" in words:
+        return None
     return next((card for names, card in _KNOWN.items() if words.issuperset(names)), None)
 
 

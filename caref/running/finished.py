@@ -1,33 +1,55 @@
 """Which splits of a job are finished, and what the job is to keep of them that is not there yet."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from caref.errors import UserError
 from caref.results import evidence, store
 from caref.running import saving
 from caref.running.plans import Plan
 
 
 def left(planned: Plan) -> list[int]:
-    """The splits that a run of this job would work on: without an intact record, or without what is asked beside it."""
+    """The splits that a run of this job would work on, or tell why it cannot: without an intact record that can be
+    read, or without what is asked beside it.
+    """
     records, _ = found(planned)
-    return [index for index in planned.indices if index not in records or lacks(planned, index)]
+    lacking, unread = found_lacking(planned, records)
+    return [index for index in planned.indices if index not in records or index in lacking or index in unread]
 
 
-def lacks(planned: Plan, index: int) -> bool:
-    """Whether a finished split has not kept its trained part, or the evidence, that the job is to keep of it."""
+def found_lacking(planned: Plan, finished: Iterable[int]) -> tuple[set[int], dict[int, str]]:
+    """Those of the finished splits that lack something, see `lacks`, and of those where it cannot be told why."""
+    lacking, unread = set(), {}
+    for index in finished:
+        try:
+            if lacks(planned, index):
+                lacking.add(index)
+        except store.Unreadable as error:
+            unread[index] = str(error)
+    return lacking, unread
+
+
+def lacks(planned: Plan, index: int, held: bool = False) -> bool:
+    """Whether a finished split has not kept its trained part, or the evidence, that the job is to keep of it.
+
+    Args:
+        held: by this process; damaged evidence is then named and set aside.
+
+    Raises:
+        Unreadable: where its evidence is there and could not be read.
+    """
     saves, asked = planned.values["train"]["save"], planned.values["evidence"]
-    if saves and not saving.kept(planned.cell / "trained", index):
-        return True
-    if not asked["measures"]:
-        return False
-    try:
-        return evidence.read_split(evidence.folder_of(planned.cell, asked), index) is None
-    except store.Damaged as damage:
-        print(f"{damage}; split {index} is asked again")
-        return True
-    except store.Unreadable as error:
-        raise UserError(str(error)) from None
+    if asked["measures"]:
+        folder = evidence.folder_of(planned.cell, asked)
+        try:
+            if evidence.read_split(folder, index) is None:
+                return True
+        except store.Damaged as damage:
+            if held:
+                print(f"{damage}; set aside, split {index} is asked again")
+                evidence.set_aside(folder, index)
+            return True
+    return saves and not saving.kept(planned.cell / "trained", index)
 
 
 def found(planned: Plan) -> tuple[dict[int, dict], dict[int, str]]:

@@ -44,19 +44,25 @@ class Inquiry(Loaded):
         return packed_part(self.backbone, self.job.peft, seeds, total_steps, self.objective, self.teaches, module)
 
     def evidence(
-        self, part, splits: Sequence[Split], generations: Sequence[Mapping[int, str]], began: float | None = None
+        self,
+        part,
+        splits: Sequence[Split],
+        generations: Sequence[Mapping[int, str]],
+        batch_size: int,
+        began: float | None = None,
     ) -> "list[Evidence]":
         """Of each split, with what it took and on what.
 
         Args:
             generations: of each split's examples, by their places; those that are looked at are enough.
+            batch_size: questions of each split at a time.
             began: when the work on it did, where that was earlier.
         """
         from caref.evaluation.parse import parse
         from caref.evidence.probe import chosen, probe
 
         began = time.monotonic() if began is None else began
-        asked, batch_size = OmegaConf.to_container(self.job.evidence), self.job.evaluation.batch_size
+        asked = OmegaConf.to_container(self.job.evidence)
         parsed = [
             {place: parse(texts[place], self.answers_only) for place in chosen(split, asked["examples"])}
             for split, texts in zip(splits, generations, strict=True)
@@ -78,7 +84,9 @@ class Inquiry(Loaded):
         asked = OmegaConf.to_container(self.job.evidence)
         return prompts(self.backbone, self.job.dataset.name, splits, asked, self.answers_only)
 
-    def evidence_amid(self, part, splits: Sequence[Split], evaluation: Sequence[Sequence]) -> "list[Evidence]":
+    def evidence_amid(
+        self, part, splits: Sequence[Split], evaluation: Sequence[Sequence], batch_size: int
+    ) -> "list[Evidence]":
         """Of each split, amid its training: its model writes for the examples that are looked at."""
         from caref.evaluation.generate import side_by_side
         from caref.evidence.probe import chosen
@@ -86,10 +94,9 @@ class Inquiry(Loaded):
         began = time.monotonic()
         places = [chosen(split, self.job.evidence.examples) for split in splits]
         prompts = [[own[place] for place in few] for own, few in zip(evaluation, places, strict=True)]
-        wanted = self.job.evaluation
-        texts = side_by_side(part.model, self.backbone, prompts, wanted.batch_size, wanted.max_new_tokens)
+        texts = side_by_side(part.model, self.backbone, prompts, batch_size, self.job.evaluation.max_new_tokens)
         written = [dict(zip(*pair, strict=True)) for pair in zip(places, texts, strict=True)]
-        return self.evidence(part, splits, written, began)
+        return self.evidence(part, splits, written, batch_size, began)
 
     def with_epochs(
         self, by_epoch: "Mapping[int, Sequence[Evidence | SplitFailed]]", final: "Sequence[Evidence | SplitFailed]"
@@ -114,11 +121,27 @@ class Inquiry(Loaded):
         ]
 
 
-def had(splits: Sequence[Split], ask: "Callable[[], list[Evidence]]") -> "list[Evidence] | list[SplitFailed]":
-    """What is asked of some splits; where it goes wrong for one alone, why. Of several each is asked alone, then."""
-    try:
-        return ask()
-    except Exception as error:
-        if len(splits) > 1:
-            raise
-        return [SplitFailed(f"its record is kept; its evidence could not be had: {type(error).__name__}: {error}")]
+def had(
+    splits: Sequence[Split], ask: "Callable[[int], list[Evidence]]", batch_size: int, say: Callable[[str], None]
+) -> "list[Evidence] | list[SplitFailed]":
+    """What is asked of some splits; where it goes wrong for one alone, why. Of several each is asked alone, then.
+
+    Args:
+        ask: takes how many questions of each split to ask at a time: fewer, where memory is short, for the training is
+            behind it.
+        batch_size: as many at first.
+        say: is told when they become fewer.
+    """
+    while True:
+        try:
+            return ask(batch_size)
+        except Exception as error:
+            from caref.running import memory
+
+            if batch_size == 1 or not memory.short(error):
+                if len(splits) > 1:
+                    raise
+                told = f"its evidence could not be had: {type(error).__name__}: {error}"
+                return [SplitFailed(f"its record is kept; {told}")]
+        batch_size //= 2  # by now what the error held of the device's memory is free
+        say(f"evidence: not enough memory; going on with {batch_size} questions of a split at a time")

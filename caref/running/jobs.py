@@ -17,7 +17,7 @@ from caref.report import tables
 from caref.results import evidence, store
 from caref.results.samples import samples
 from caref.running import trials
-from caref.running.finished import found, intact, lacks
+from caref.running.finished import found, found_lacking, intact, lacks
 from caref.running.packs import Packs
 from caref.running.plans import Plan, plan
 from caref.running.progress import Progress
@@ -38,7 +38,8 @@ def run(job: DictConfig) -> dict[int, dict]:
     job = at_home(job)
     planned = plan(job)
     records, failures = found(planned)
-    lacking = {index for index in records if lacks(planned, index)}
+    lacking, unread = found_lacking(planned, records)
+    failures |= unread
     progress = Progress(planned.title, len(planned.indices), list(records.values()))
     for index, told in failures.items():
         progress.failed(index, told)
@@ -48,7 +49,7 @@ def run(job: DictConfig) -> dict[int, dict]:
     if waiting:
         if planned.unknown:
             raise UserError(planned.unknown)
-        trials.set_up(bench, saves=len(waiting) if job.train.save else 0)
+        trials.set_up(bench, saves=waiting if job.train.save else ())
         for line in trials.left_out(bench):
             progress.say(line)
         splits = [bench.read(planned.sampler(index)) for index in waiting]
@@ -70,13 +71,14 @@ def run(job: DictConfig) -> dict[int, dict]:
                 for index in held:
                     try:
                         record = intact(planned.cell, index)
+                        incomplete = record is not None and lacks(planned, index, held=True)
                     except store.Unreadable as error:
                         failures[index] = str(error)
                         progress.failed(index, str(error))
                         continue
                     if record is None:
                         free.append(index)
-                    elif lacks(planned, index):
+                    elif incomplete:
                         free.append(index)
                         again[index] = record
                     elif index not in lacking:
@@ -174,7 +176,7 @@ def _work(
         asked, found = planned.values["evidence"], outcome.evidence
         if isinstance(outcome, Again):
             record = again[index]
-            kept = ["its trained part"] if planned.values["train"]["save"] and bench.unsaved is None else []
+            kept = ["its trained part"] if outcome.saved else []
             kept += ["its evidence"] if found is not None and not isinstance(found, SplitFailed) else []
             if kept:
                 progress.say(f"split {index} trained again, as it is recorded, and {' and '.join(kept)} kept")

@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from caref.errors import UserError
@@ -23,22 +23,23 @@ def kept(folder: Path, split: int) -> bool:
     return any((folder / f"{split:03d}" / name).is_file() for name in _WRITTEN_LAST)
 
 
-def check_room(folder: Path, splits: int, trainable: int) -> None:
+def check_room(folder: Path, splits: Collection[int], trainable: int) -> None:
     """Refuse to train what there is no room to keep.
 
     Args:
         folder: RESULTS/<signature>/trained, which need not be there.
-        splits: how many trained parts are to be kept.
+        splits: whose trained parts are to be kept; those that are there take no further room.
         trainable: parameters of each.
 
     Raises:
         UserError: naming what they take and what is free.
     """
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    wanted, free = splits * (_BYTES * trainable + _BESIDE), shutil.disk_usage(there).free
-    if splits and wanted > free:
+    count = sum(not kept(folder, split) for split in splits)
+    wanted, free = count * (_BYTES * trainable + _BESIDE), shutil.disk_usage(there).free
+    if count and wanted > free:
         raise UserError(
-            f"train.save=true: the trained parts of {splits} split{'s' * (splits > 1)} take about {_size(wanted)}, and "
+            f"train.save=true: the trained parts of {count} split{'s' * (count > 1)} take about {_size(wanted)}, and "
             f"{_size(free)} are free in {there}; make room, choose another results_dir, or train.save=false"
         )
 

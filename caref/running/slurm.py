@@ -16,18 +16,19 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
 from caref.errors import SplitFailed, UserError
-from caref.results import store
 from caref.results.writing import write_atomically
-from caref.running import jobs
+from caref.running import finished, jobs
 
 EARLY_S = 90  # by how much Slurm may signal before it was asked to
+_AGAIN_S = 2, 8, 20  # between two tries at going back into the queue, where Slurm does not take the task
 
 
 class Run:
     """One run of an array task; once requeued, the task has another, which takes up the jobs that have not ended.
 
     SIGUSR2 comes before the time runs out and, on some clusters, on preemption; SIGTERM on `scancel` and on preemption.
-    A run whose time runs out is followed by another as long as a job ended in it, or a split of the job it was at.
+    A run whose time runs out is followed by another as long as a job ended in it, or a split of the job it was at:
+    was trained, or got what it lacked.
 
     Args:
         count: how many jobs the task has.
@@ -42,7 +43,7 @@ class Run:
         self._left = [place for place in range(count) if read_ending(self._paths.folder, place) is None]
         self._lasts, self._began = lasts, time.monotonic()
         self._fruitful = False  # whether a job has ended in this run
-        self._at: tuple[jobs.Plan, set[int]] | None = None  # the job at work, and its splits finished before
+        self._at: tuple[jobs.Plan, list[int]] | None = None  # the job at work, and the splits that it began with
         warning = self._environment._usr_sig()
         self._signals = signal.SIGTERM, warning
         self._requeue = signal.getsignal(warning)  # submitit's own: requeues and exits
@@ -57,7 +58,7 @@ class Run:
     def work(self, task: TaskFunction, job: DictConfig) -> object:
         """Run one job."""
         planned = jobs.plan(job)
-        self._at = planned, self._finished(planned)
+        self._at = planned, finished.left(planned)
         return task(job)
 
     def ended(self, error: Exception | None) -> None:
@@ -89,17 +90,20 @@ class Run:
             self._end("its time ran out before it finished one split; give hydra.launcher.timeout_min more")
             if not self._left:
                 raise SystemExit(1)
-        self._requeue(number, frame)
+        for pause in (*_AGAIN_S, None):
+            try:
+                self._requeue(number, frame)  # ends the process
+            except (subprocess.SubprocessError, OSError) as error:
+                print(f"Slurm does not take the task back into the queue: {error}", file=sys.stderr, flush=True)
+            if pause is not None:
+                time.sleep(pause)
+        raise SystemExit(128 + number)  # no fault of the split at work: it is not to be told as failed
 
     def _finished_a_split(self) -> bool:
         if self._at is None:
             return False
         planned, before = self._at
-        return bool(self._finished(planned) - before)
-
-    @staticmethod
-    def _finished(planned: jobs.Plan) -> set[int]:
-        return store.finished(planned.cell) & set(planned.indices)
+        return len(finished.left(planned)) < len(before)
 
 
 def _ending(folder: Path, place: int) -> Path:

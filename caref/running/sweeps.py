@@ -84,8 +84,8 @@ def until_one_fails(launch: Callable[..., Sequence]) -> Callable[..., Sequence]:
 
 
 def _plans(cells: Sequence[Overrides], compose: Callable[[Overrides], DictConfig]) -> list[tuple[jobs.Plan, Overrides]]:
-    """One plan a signature, set of splits and question of evidence, in their order; a bad cell refuses the sweep."""
-    planned = {}
+    """One plan a cell, set of splits and what is kept beside records, in their order; a bad cell refuses the sweep."""
+    planned, folders = {}, {}
     for overrides, title in zip(cells, _titles(cells), strict=True):
         try:
             job = compose(overrides)
@@ -94,12 +94,19 @@ def _plans(cells: Sequence[Overrides], compose: Callable[[Overrides], DictConfig
         except UserError as error:
             raise UserError(f"{title}: {error}" if title else str(error)) from None
         asked = plan.values["evidence"]
-        of_cell = planned.setdefault((plan.signature, plan.indices), {})
-        of_cell.setdefault(evidence.mark(asked) if asked["measures"] else None, (plan, overrides))
-    for of_cell in planned.values():
-        if len(of_cell) > 1:  # whoever asks something makes the records, too
-            of_cell.pop(None, None)
-    return [one for of_cell in planned.values() for one in of_cell.values()]
+        beside = evidence.mark(asked) if asked["measures"] else None, plan.values["train"]["save"]
+        planned.setdefault((plan.signature, plan.indices), {}).setdefault(beside, (plan, overrides))
+        folders.setdefault(plan.values["results_dir"])
+    if len(folders) > 1:
+        raise UserError(f"results_dir={','.join(folders)}: a sweep has one results folder; type a line for each")
+    return [
+        one
+        for of_cell in planned.values()
+        for (mark, saves), one in of_cell.items()
+        if not any(  # whoever keeps more makes the records, too
+            other != (mark, saves) and mark in (None, other[0]) and saves <= other[1] for other in of_cell
+        )
+    ]
 
 
 def _titles(cells: Sequence[Overrides]) -> list[str]:

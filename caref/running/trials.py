@@ -1,6 +1,6 @@
 """What a job tries before it works on any split: what cannot be is refused, what does not go together is found."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -15,11 +15,11 @@ from caref.running.workbench import Workbench
 _WRITTEN = 8  # tokens that a rehearsal writes
 
 
-def set_up(bench: Workbench, saves: int = 0) -> None:
+def set_up(bench: Workbench, saves: Collection[int] = ()) -> None:
     """Load everything and put the trained part on once, so that what cannot be is refused before any split.
 
     Args:
-        saves: how many splits' trained parts are to be kept.
+        saves: the splits whose trained parts are to be kept.
 
     Raises:
         UserError: where the scorer, the model or what is to be trained of it cannot be had, or there is no room
@@ -114,7 +114,7 @@ def try_evidence(bench: Workbench, split: Split) -> None:
         few = replace(split, evaluation=split.evaluation[:1])
         with bench.part([few], 100) as part:
             written = split.evaluation[0].answer + ("" if bench.answers_only else SEPARATOR + "it is")
-            bench.evidence(part, [few], [[written]])
+            bench.evidence(part, [few], [[written]], bench.job.evaluation.batch_size)
 
 
 def check_steps(bench: Workbench, split: Split) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -38,6 +38,7 @@ class Again:
 
     history: list[Mapping[str, float]]
     evidence: "Evidence | SplitFailed | None" = None
+    saved: bool = False  # whether its trained part was kept, which had not been
 
 
 class Workbench(Inquiry):
@@ -91,6 +92,9 @@ class Workbench(Inquiry):
             history.append(terms)
             progress.step({name: fmean(one[name] for one in terms) for name in terms[0]})
 
+        def ask(question: "Callable[[int], list[Evidence]]") -> "list[Evidence] | list[SplitFailed]":
+            return had(splits, question, job.evaluation.batch_size, progress.say)
+
         by_epoch: dict[int, list[Evidence | SplitFailed]] = {}
         looked = 0.0
 
@@ -99,14 +103,14 @@ class Workbench(Inquiry):
             if epoch in job.evidence.epochs and epoch < job.train.epochs:  # at the end it is asked anyway
                 began = time.monotonic()
                 progress.begin(f"split {named} evidence, epoch {epoch}", 1)
-                by_epoch[epoch] = had(splits, lambda: self.evidence_amid(part, splits, evaluation))
+                by_epoch[epoch] = ask(lambda size: self.evidence_amid(part, splits, evaluation, size))
                 progress.begin(f"split {named} train", total, done=len(history))
                 looked += time.monotonic() - began
 
         seeds = [split.seed for split in splits]
         with self.part(splits, total) as part:
             if job.train.save:  # others fill the disk meanwhile
-                saving.check_room(self.saved, len(splits), part.counts.trainable)
+                saving.check_room(self.saved, [split.index for split in splits], part.counts.trainable)
             began = time.monotonic()
             progress.begin(f"split {named} train", total)
             terms = training.fit(part, backbone, self.objective, train, job.train, seeds, on_step=told, on_epoch=look)
@@ -123,17 +127,18 @@ class Workbench(Inquiry):
                 on_batch=lambda done: progress.step(count=done),
             )
             generated = time.monotonic()
+            newly_saved = [False] * len(splits)
             for place, split in enumerate(splits):
                 if isinstance(terms[place], SplitFailed):
                     continue
                 if (before := recorded.get(split.index)) is not None and (told := _unlike(before, generations[place])):
                     terms[place] = SplitFailed(told)
-                elif job.train.save and self.unsaved is None:
-                    self._save(part, place, split)
+                elif job.train.save and (before is None or not saving.kept(self.saved, split.index)):
+                    newly_saved[place] = self._save(part, place, split)
             evidence = [None] * len(splits)
             if job.evidence.measures and not any(isinstance(one, SplitFailed) for one in terms):
                 progress.begin(f"split {named} evidence", 1)
-                evidence = had(splits, lambda: self.evidence(part, splits, generations))
+                evidence = ask(lambda size: self.evidence(part, splits, generations, size))
                 evidence = self.with_epochs(by_epoch, evidence)
             counts = {
                 "train": len(train[0]),
@@ -146,7 +151,7 @@ class Workbench(Inquiry):
         return [
             terms[place]
             if isinstance(terms[place], SplitFailed)
-            else Again([step[place] for step in history], evidence[place])
+            else Again([step[place] for step in history], evidence[place], newly_saved[place])
             if split.index in recorded
             else self._scored(
                 split,
@@ -166,11 +171,14 @@ class Workbench(Inquiry):
             return {}
         return {"train_shortened": self.cut(split.train), "evaluated_shortened": self.cut(split.evaluation)}
 
-    def _save(self, part: "PackedPart", place: int, split: Split) -> None:
-        try:
-            saving.keep(self.saved, split.index, lambda folder: part.save(folder, place))
-        except UserError as error:  # the records of these splits are worth having; then the job stops
-            self.unsaved = error
+    def _save(self, part: "PackedPart", place: int, split: Split) -> bool:
+        """Keep a split's trained part, and say whether it is kept; none is tried after one that could not be."""
+        if self.unsaved is None:
+            try:
+                saving.keep(self.saved, split.index, lambda folder: part.save(folder, place))
+            except UserError as error:  # the records of these splits are worth having; then the job stops
+                self.unsaved = error
+        return self.unsaved is None
 
     def _scored(
         self,

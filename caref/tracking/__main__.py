@@ -80,6 +80,8 @@ def main() -> None:
     compare.add_argument("results", type=Path, nargs="?", help="a results folder whose evidence the report shows too")
     arguments, options = parser.parse_known_args()
     if arguments.command == "sync":
+        if not arguments.results.is_dir() and (folders := [one for one in options if Path(one).is_dir()]):
+            parser.error(f"{folders[-1]}: the results folder stands before the options of `wandb sync`")
         sys.exit(sync(arguments.results, options))
     if options:
         parser.error(f"unrecognized arguments: {' '.join(options)}")

@@ -61,6 +61,7 @@ def test_the_default_job_is_the_papers(composed):
         (["peft=adalora", "peft.warmup=0.6", "peft.settle=0.5"], "peft.warmup=0.6"),
         (["peft.scope=encoder"], "peft.scope=encoder"),
         (["model.dropout=1.0"], "model.dropout=1.0"),
+        (["tracker=wandb", "tracker.tags=[[a,b]]"], "tracker.tags"),
     ],
 )
 def test_a_value_out_of_its_range_is_refused_by_its_key(composed, overrides, told):

@@ -11,11 +11,13 @@ NAMES = {
     "NVIDIA A40": 696,
     "NVIDIA A100-SXM4-40GB": 1555,
     "NVIDIA A100-SXM4-80GB": 2039,
-    "NVIDIA A100 80GB PCIe": 2039,
+    "NVIDIA A100 80GB PCIe": 1935,
     "NVIDIA H100 PCIe": 2000,
     "NVIDIA H100 80GB HBM3": 3350,
+    "NVIDIA H100 NVL": 3900,
     "NVIDIA H200": 4800,
 }
+SLICES = ("NVIDIA A100-SXM4-80GB MIG 3g.40gb", "NVIDIA H100 80GB HBM3 MIG 1g.10gb")
 
 
 @pytest.mark.parametrize(("name", "memory"), NAMES.items())
@@ -23,7 +25,9 @@ def test_a_card_is_known_by_its_drivers_name(name, memory):
     assert cards.known(name).memory == memory
 
 
-@pytest.mark.parametrize("name", ("cpu, 2 threads", "NVIDIA RTX A4000", "NVIDIA A10", "Tesla V100-SXM2-16GB", ""))
+@pytest.mark.parametrize(
+    "name", ("cpu, 2 threads", "NVIDIA RTX A4000", "NVIDIA A10", "Tesla V100-SXM2-16GB", "", *SLICES)
+)
 def test_another_device_is_not_taken_for_one(name):
     assert cards.known(name) is None
 

@@ -53,7 +53,8 @@ def test_what_is_there_is_not_asked_again_and_what_is_gone_or_damaged_is(run, ca
     (folder / "001.jsonl.gz").write_bytes(b"cut")
     capsys.readouterr()
     run("splits=0:3", *ASKED)
-    assert "001.jsonl.gz" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("001.jsonl.gz") == 1
+    assert (folder / "001.jsonl.gz.damaged").read_bytes() == b"cut"
     assert of_evidence(cell) == whole
     assert (folder / "002.json").stat().st_mtime_ns == times[folder / "002.json"]
 
@@ -124,6 +125,42 @@ def test_evidence_that_goes_wrong_costs_no_record_and_is_asked_again(run, monkey
     before = of_cell(cell)
     run(*line)
     assert of_cell(cell) == before and sorted(evidence.of_cell(cell)[0].records) == [0, 1]
+
+
+def test_evidence_that_cannot_be_read_stops_no_other_split_and_is_left_as_it_is(run):
+    cell, asked = run("splits=0:2", *ASKED)
+    folder = evidence.folder_of(cell, asked)
+    (folder / "001.json").unlink()
+    (folder / "001.json").symlink_to("001.json")  # ELOOP, whoever reads it
+    with pytest.raises(SplitFailed, match=r"1 of 3 splits failed - split 1: .*001\.json: cannot be read"):
+        run("splits=0:3", *ASKED)
+    assert (folder / "002.json").exists() and (folder / "001.json").is_symlink()
+
+
+@pytest.mark.parametrize("pack", (1, 2))
+def test_evidence_that_is_short_of_memory_asks_less_at_a_time_and_trains_nothing_again(run, monkeypatch, capsys, pack):
+    from caref import training
+    from caref.evidence.measures import coupling
+
+    measure, fit, trained = coupling.measure, training.fit, []
+
+    def short(reading):
+        if min(reading.batch_size, len(reading.splits[0])) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return measure(reading)
+
+    line = ("splits=0:2", "evidence=quick", f"pack={pack}", "evaluation.batch_size=8")
+    wide, asked = run(*line, results="wide")
+    monkeypatch.setattr(coupling, "measure", short)
+    monkeypatch.setattr(training, "fit", lambda *a, **k: trained.append(a) or fit(*a, **k))
+    cell, _ = run(*line, results="short")
+    told = capsys.readouterr().err
+    assert "evidence: not enough memory; going on with 2 questions of a split at a time" in told
+    assert len(trained) == 2 // pack and material(cell) == material(wide)
+    for split in range(2):
+        ours, theirs = (evidence.read_split(evidence.folder_of(one, asked), split)["scores"] for one in (cell, wide))
+        for name, value in theirs.items():
+            assert ours[name] == (None if value is None else pytest.approx(value, rel=1e-4, abs=1e-4)), name
 
 
 def test_what_cannot_be_had_is_refused_before_any_training(run, tmp_path):

@@ -94,6 +94,20 @@ def small_disk(tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
+def test_what_is_kept_is_neither_written_again_nor_asked_room_for(run, capsys, tmp_path):
+    line = ("model=tiny_t5", "train.save=true", "splits=0:2")
+    _, cell = run(*line)
+    before = {path: path.stat().st_mtime_ns for path in (cell / "trained").rglob("*")}
+    capsys.readouterr()
+    run(*line, "evidence=quick")
+    told = capsys.readouterr().err
+    assert "split 0 trained again, as it is recorded, and its evidence kept" in told
+    assert {path: path.stat().st_mtime_ns for path in (cell / "trained").rglob("*")} == before
+    saving.check_room(cell / "trained", [0, 1], 10**15)
+    with pytest.raises(UserError, match="the trained parts of 1 split take about"):
+        saving.check_room(cell / "trained", [0, 1, 2], 10**15)
+
+
 def test_weights_that_do_not_fit_the_disk_are_refused_before_the_training(composed, small_disk):
     disk = small_disk(3000)
     line = (*SMALL, "model=tiny_t5", "peft=base", f"results_dir={disk}")

@@ -54,6 +54,17 @@ def test_the_table_is_of_the_splits_that_the_line_asks_for(command, tmp_path):
         assert sum(told in row for row in table(ended.stdout)) == 1, ended.stdout
 
 
+def test_what_a_sweep_varies_beside_records_is_neither_dropped_nor_done_twice(command, tmp_path):
+    line = ("run.py", "-m", *TINY, "peft=aq", "splits=0")
+    ended = command(*line, "train.save=false,true", cwd=tmp_path)
+    assert ended.returncode == 0 and len(records(tmp_path / "results")) == 1, ended.stderr
+    assert "trained again" not in ended.stderr
+    assert len(list((tmp_path / "results").glob("*/trained/000"))) == 1
+    ended = command(*line, "results_dir=one,two", cwd=tmp_path)
+    assert ended.returncode == 2 and not (tmp_path / "one").exists()
+    assert re.fullmatch(r"error: results_dir=\S*one,\S*two: a sweep has one results folder.*\n", ended.stderr)
+
+
 def test_a_failed_cell_stops_no_other_and_is_told_at_the_end(command, tmp_path):
     hopeless = ("peft=base", "train.warmup_steps=0", "train.epochs=3")  # with a rate that overflows in the second step
     settings = [setting for setting in TINY if not setting.startswith("train.epochs")]

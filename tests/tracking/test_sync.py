@@ -37,3 +37,11 @@ def test_sync_leaves_out_what_it_has_uploaded(tell, cell, capsys):
 def test_sync_of_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UserError, match="no such results folder"):
         sync(tmp_path / "none", [])
+
+
+def test_an_option_before_the_folder_is_told_of(tell, cell, command):
+    """Its value was taken for the folder."""
+    tell(1)
+    ended = command("-m", "caref.tracking", "sync", "--project", "mine", str(cell.parent))
+    assert ended.returncode == 2
+    assert f"{cell.parent}: the results folder stands before the options" in ended.stderr
