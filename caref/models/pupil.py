@@ -32,11 +32,11 @@ class Pupil:
     start: Sequence[Tensor]
 
     @contextmanager
-    def untaught(self) -> Iterator[dict[str, nn.Parameter]]:
+    def untaught(self) -> Iterator[list[nn.Parameter]]:
         """In the block the model is what it was, and may learn; then it is what it is, bit for bit.
 
         Yields:
-            All weights that the student learns, by name.
+            All weights that the student learns.
         """
         module = self.beside.explainer
         learns = [*self.parameters, *module.learned.values()]
@@ -46,7 +46,7 @@ class Pupil:
             with torch.no_grad():
                 for weight, at_first in zip(learns, begin, strict=True):
                     weight.copy_(at_first)
-            yield {str(place): weight for place, weight in enumerate(learns)}
+            yield learns
         finally:
             with torch.no_grad():
                 for weight, now in zip(learns, own, strict=True):
