@@ -24,6 +24,7 @@ NAMED_BY_THE_MODEL = {
     "prompting_top_untrained": "asked before its training for so many",
     "explanation_words": "not asked: those that its explanation repeats",
 }
+OVER = {"erasure.*.flips_over_random", "erasure.*.flips_over_content"}  # which are of examples with a named word
 _LEAST_EPOCHS = 3  # of which a correlation is told
 
 
@@ -68,7 +69,7 @@ CLAIMS = (
         _FAYYAZ,
         "The words that people marked move the answer more than any attribution's",
         "erasure.human.flips_over_random",
-        "erasure.*.flips_over_random",
+        "erasure.*.flips_over_random_marked",
     ),
     Claim(
         _FAYYAZ,
@@ -124,6 +125,11 @@ CLAIMS = (
         "Huang et al., Madsen et al.",
         "The words that an explanation repeats move the answer, more than random words do",
         "erasure.explanation_words.flips_over_random",
+    ),
+    Claim(
+        "Huang et al., Madsen et al.",
+        "The words that an explanation repeats move the answer, more than random words that it could repeat",
+        "erasure.explanation_words.flips_over_content",
     ),
     Claim("Atanasova et al., Siegel et al.", "Explanations mention the words that move the answer", "mention.phi"),
 )
@@ -197,7 +203,7 @@ def _of_all(records: Mapping[int, Mapping], name: Name) -> dict[int, float]:
     Where a model names no word it moves no answer, and counts so: attributions, which always name some, are asked
     about the same examples.
     """
-    if name.key != "erasure.*.flips_over_random" or name.attribution not in NAMED_BY_THE_MODEL:
+    if name.key not in OVER or name.attribution not in NAMED_BY_THE_MODEL:
         return scores(records, name.raw)
     found = {}
     for split, record in records.items():

@@ -58,8 +58,8 @@ def rationale(dataset: str, example: Example) -> tuple[tuple[int, int], ...]:
 
 
 def normalised(answer: str) -> str:
-    """An answer as accuracy compares it: case-folded and trimmed."""
-    return answer.strip().casefold()
+    """An answer as accuracy compares it: case-folded, trimmed, white space of any kind and length as one space."""
+    return " ".join(answer.split()).casefold()
 
 
 def offered_once(choices: Iterable[str]) -> dict[str, str]:

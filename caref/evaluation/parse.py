@@ -41,5 +41,5 @@ def parse(generation: str, answer_only: bool = False) -> Parsed:
 
 
 def same_answer(answer: str, gold: str) -> bool:
-    """Whether an answer is the gold one: case-folded, trimmed, white space of any kind and length as one space."""
-    return normalised(" ".join(answer.split())) == normalised(" ".join(gold.split()))
+    """Whether an answer is the gold one, as they are compared."""
+    return normalised(answer) == normalised(gold)

@@ -21,6 +21,7 @@ from caref.models.continuations import told_by
 from caref.models.pupil import Pupil
 
 PREDICTED, TRUE = "predicted", "true"  # which choice an attribution explains
+_ORDERS = 1  # the last of a stream's seeds, which makes it another than whatever else is drawn by a question's own
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,15 @@ def _offering_once(example: Example) -> Example:
     choices = offered_once(example.choices)
     label = list(choices).index(normalised(example.answer))
     return replace(example, choices=tuple(choices.values()), label=label)
+
+
+def drawn_order(questions: Sequence[Question], nth: int = 0) -> np.ndarray:
+    """Places of questions in an order that follows from their own seeds, whatever lies in a pack beside them.
+
+    FEB's samples lie right answer by right answer: the first of them are no sample.
+    """
+    keys = [np.random.default_rng((one.seed, nth, _ORDERS)).random() for one in questions]
+    return np.argsort(keys, kind="stable")
 
 
 @dataclass

@@ -7,7 +7,7 @@ from caref.analysis.claims import NOT_ENOUGH, SUPPORTED, p_value
 from caref.analysis.evidence_compared import Evidence, Held, Question, Shift
 from caref.analysis.grid import Grid
 from caref.analysis.labels import attribution_label
-from caref.analysis.literature import ANY, NAMED_BY_THE_MODEL, Claim, Part, Verdict, tested
+from caref.analysis.literature import ANY, NAMED_BY_THE_MODEL, OVER, Claim, Part, Verdict, tested
 from caref.analysis.significance import LEAST_SPLITS
 from caref.analysis.with_without import Change
 from caref.results.evidence_names import CONTROLS, Name, named
@@ -134,10 +134,8 @@ def _claim(claim: Claim, verdicts: Sequence[Verdict], titles: Mapping[str, str])
     note = f"{sides[0]} over {sides[1]}, epoch by epoch{': r below 0' * claim.below}."
     if not claim.over_epochs:
         note = f"{sides[0]} {way} {sides[1]}{', at epochs of such accuracy' * claim.of_low_accuracy}."
-    if {f"erasure.{words}.flips_over_random" for words in NAMED_BY_THE_MODEL} & {claim.left, claim.right}:
+    if {over.replace(ANY, words) for words in NAMED_BY_THE_MODEL for over in OVER} & {claim.left, claim.right}:
         note += " Over all examples: where the model names no word, none moves its answer."
-    if "erasure.human.flips_over_random" in (claim.left, claim.right):
-        note += " People's words are of the examples that they marked, an attribution's of all."
     return Grid(
         f"{claim.source}: {claim.text}: supported in {supported} of {of}{few}",
         note,

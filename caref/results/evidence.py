@@ -26,7 +26,11 @@ from caref.results.writing import write_atomically
 EDITION = 2
 # Measures and attributions that have changed by themselves since, and how often: evidence without them stays as it is.
 REVISED = {
-    "robustness": 1,  # by the reading's choices; once by all their tokens, whatever was asked
+    # by the reading's choices, once by all their tokens; of examples that are drawn, once a split's first
+    "robustness": 2,
+    **dict.fromkeys(("naopc", "consistency"), 1),  # the same of theirs
+    "simulatability": 1,  # its students' examples drawn apart from what random words are drawn by
+    "alignment": 1,  # spans end where a field does
     # a reply in prose is no list, and listed words that the input lacks count
     **dict.fromkeys(("prompting", "prompting_top", "prompting_untrained", "prompting_top_untrained"), 1),
 }

@@ -126,6 +126,12 @@ SCORES: Mapping[str, Score] = {
     "erasure.*.flips_over_random": _score(
         "flips less random", "points", 2, True, "flips less those of as many random words", False, tested=True
     ),
+    "erasure.*.flips_over_content": _score(
+        "flips less random content words", "points", 2, True, "flips less those of as many words it could name", False
+    ),
+    "erasure.*.flips_over_random_marked": _score(
+        "the same, where people marked", "points", 2, True, "flips less random, of examples with marks alone", False
+    ),
     "erasure.*.tau": _score(
         "τ with leave-one-out", "", 3, True, "Kendall's rank correlation of the words' scores", False, tested=True
     ),

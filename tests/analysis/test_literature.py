@@ -68,11 +68,14 @@ def test_attributions_are_held_against_people_and_against_the_explanations_words
     random = np.random.default_rng(1)
     means = {"saliency": 20, "leave_one_out": 30, "explanation_words": 0, "human": 25}
     scores = {OVER_RANDOM.format(name): random.normal(mean, 1, 16) for name, mean in means.items()}
+    # Of the examples that people marked it is the other way.
+    means = {"saliency": 30, "leave_one_out": 20}
+    scores |= {f"{OVER_RANDOM.format(name)}_marked": random.normal(mean, 1, 16) for name, mean in means.items()}
     found = question(scores)
     repeated = of_claim(found, "After fine-tuning")  # of prompted words there are no scores
     assert repeated.verdict == SUPPORTED and "its explanation repeats" in repeated.claim.text
     people = of_claim(found, "The words that people marked")
-    assert {part.attribution: part.outcome for part in people.parts} == {"saliency": "holds", "leave_one_out": "fails"}
+    assert {part.attribution: part.outcome for part in people.parts} == {"saliency": "fails", "leave_one_out": "holds"}
     part = next(part for part in people.parts if part.attribution == "saliency")
     assert (part.left.attribution, part.right.attribution) == ("human", "saliency")
     assert part.difference.mean == pytest.approx(np.mean(scores[part.left.raw] - scores[part.right.raw]))
@@ -205,7 +208,8 @@ def test_of_too_few_epochs_or_of_a_score_that_never_moves_there_is_no_correlatio
 
 
 def test_the_tables_say_what_was_held_against_what_and_how_it_came_out(question):
-    found = question({OVER_RANDOM.format("saliency"): [3.0] * 12 + [2.0], OVER_RANDOM.format("human"): [1.0] * 13})
+    moved = {OVER_RANDOM.format("saliency"): [3.0] * 12 + [2.0], OVER_RANDOM.format("human"): [1.0] * 13}
+    found = question(moved | {f"{OVER_RANDOM.format('saliency')}_marked": [3.0] * 12 + [2.0]})
     grids = evidence_grids.claims(found, ["the cell"])
     assert [grid.title.rpartition(": ")[2] for grid in grids] == [
         "supported in 1 of 1 cell",

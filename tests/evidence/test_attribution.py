@@ -5,13 +5,14 @@ import importlib
 import numpy as np
 import pytest
 import torch
+from additive import made
 
 from caref.errors import UserError
 from caref.evidence.attribution import lime
 from caref.evidence.attribution.integrated_gradients import integrated, masked
 from caref.evidence.gradients import Batch
 from caref.evidence.leads import lead
-from caref.evidence.reading import Reading, question
+from caref.evidence.reading import Reading, drawn_order, question
 from caref.models.packed import packed_part
 
 SEEDS = (7004, 3639)
@@ -144,6 +145,21 @@ def test_lime_finds_a_linear_model_exactly():
     assert present[0].all() and not present[1:].all(1).any()
     gone = (~present[1:]).sum(1)
     assert set(gone) == set(range(1, 10))
+
+
+def test_lime_finds_a_linear_model_exactly_however_long_the_text():
+    weights = np.random.default_rng(1).normal(size=600)
+    present = lime.drawn(600, seed=3)
+    np.testing.assert_allclose(lime.fitted(present, present @ weights), weights, atol=1e-8)
+
+
+def test_questions_drawn_are_no_first_ones_and_not_by_what_random_words_are_drawn_by():
+    asked = [made(seed, 12) for seed in range(2000)]
+    order = drawn_order(asked)
+    assert sorted(order) == list(range(2000)) and abs(np.mean(order[:400]) - 1000) < 100
+    scores = Reading(None, None, [asked]).word_scores("random")[0]
+    assert np.mean([scores[place][0] for place in order[:400]]) == pytest.approx(0.5, abs=0.06)
+    assert (drawn_order(asked, 1) != order).any()
 
 
 def test_a_model_without_attention_says_so(mamba, examples):

@@ -1,5 +1,7 @@
 """Calibration by scikit-learn, torchmetrics' definition written out, and what temperature must and must not move."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -81,6 +83,14 @@ def test_risk_over_coverage_by_hand():
     assert calibration.aurc(confidence, right) == pytest.approx((0 + 1 / 2 + 2 / 3) / 3)
     best = calibration.aurc(np.array([0.9, 0.8, 0.1]), np.array([True, True, False]))
     assert best == pytest.approx(1 / 9)
+    for order in permutations((True, True, False, False)):  # as sure of all: half of whichever are answered
+        assert calibration.aurc(np.full(4, 0.5), np.array(order)) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("leads", [9.0, 900.0])
+def test_answers_that_are_all_right_want_the_least_temperature(leads):
+    log_p = np.log(softmax(np.array([[leads, 0.0], [0.0, leads]]), -1).clip(1e-300))
+    assert calibration.temperature(log_p, np.array([0, 1])) == 0.01
 
 
 @given(st.integers(0, 50), st.floats(0.05, 20))

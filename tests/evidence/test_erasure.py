@@ -1,5 +1,7 @@
 """Erasure and alignment: by hand, on a model whose evidence is known, and what no temperature may move."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from additive import RANKED, Additive, made
@@ -53,7 +55,7 @@ def test_random_words_are_drawn_anew_and_as_many_as_are_compared_with():
     own = questions(6)
     reading = Noting(own)
     tops = [[tuple(one.rankable[:3]) for one in own]]
-    erasure._random_flips(reading, tops)
+    erasure._random_flips(reading, tops, lambda one: one.rankable)
     (drawn,) = asked[0]
     for sets, one in zip(drawn, own, strict=True):
         assert [len(words) for words in sets] == [3] * erasure.DRAWS
@@ -110,6 +112,58 @@ def test_an_explanation_that_names_nothing_is_no_zero():
     assert scores["explanation_words.flips"] is None and scores["explanation_words.flips_over_random"] is None
     (scores,) = erasure.measure(Additive([made(0, 0)], attributions=RANKED))  # a text of no words
     assert scores["leave_one_out.flips"] is None and scores["leave_one_out.comprehensiveness"] is None
+
+
+def test_words_of_content_drawn_blindly_are_no_better_than_others_of_content():
+    """Where words that any text holds weigh nothing, any set of others moves the answer more than any words do."""
+    draw = np.random.default_rng(3)
+    own = []
+    for seed in range(500):
+        one = made(seed, 16, explanation=" ".join(f"w{place}" for place in draw.permutation(8)[:4]))
+        words = tuple(replace(word, text="the") if place >= 8 else word for place, word in enumerate(one.words))
+        own.append(replace(one, words=words))
+    reading = Additive(own, attributions=("explanation_words",))
+    for weights in reading.weights:
+        weights[8:] *= 0.01
+    (scores,) = erasure.measure(reading)
+    assert scores["explanation_words.n"] == 500 and scores["explanation_words.words"] == 4
+    assert scores["explanation_words.flips_over_random"] > 8
+    assert abs(scores["explanation_words.flips_over_content"]) < 3
+
+
+def test_beside_people_an_attribution_is_told_of_the_examples_that_they_marked():
+    own = [made(seed, 12, marked=(1, 5) if seed % 4 == 0 else ()) for seed in range(80)]
+    (scores,) = erasure.measure(Additive(own, attributions=("leave_one_out", "human", "random")))
+    (alone,) = erasure.measure(Additive(own, attributions=("leave_one_out", "random")))
+    assert "leave_one_out.flips_over_random_marked" not in alone and "human.flips_over_random_marked" not in scores
+    reading = Additive(own)
+    (ranked,) = reading.word_scores("leave_one_out")
+    tops = [[erasure.top(one.rankable, each, erasure.held_to(one)) for one, each in zip(own, ranked, strict=True)]]
+    flips, random = erasure._flips(reading, tops)[0], erasure._random_flips(reading, tops, lambda one: one.rankable)[0]
+    expected = 100 * np.mean([flips[place] - random[place] for place in range(0, 80, 4)])
+    assert scores["leave_one_out.flips_over_random_marked"] == pytest.approx(expected)
+    assert scores["human.n"] == 20
+
+
+def test_a_word_without_tokens_is_neither_counted_nor_named():
+    one = made(0, 6, marked=(2, 3))
+    one = replace(
+        one, words=tuple(replace(word, tokens=()) if place == 2 else word for place, word in enumerate(one.words))
+    )
+    named = np.array([float(word.marked) for word in one.words])
+    assert erasure.size("human", one, named) == erasure.held_to(one) == 1
+    assert alignment.words_named("human", one, named) == (3,)
+
+
+def test_a_span_ends_where_its_field_does():
+    one = made(0, 6, marked=(2, 3))
+    words = tuple(replace(word, field="question" if place < 3 else "premise") for place, word in enumerate(one.words))
+    one = replace(one, words=words)
+    assert alignment.spans(alignment.apart(one)[[2, 3]]) != alignment.spans([2, 3])
+    reading = Additive([one], attributions=("leave_one_out",))
+    reading.word_scores = lambda name, of=None: [[np.array([0, 0, 1.0, 0.0, 0, 0.5])]]
+    (scores,) = alignment.measure(reading)
+    assert scores["leave_one_out.iou_f1"] == pytest.approx(0.5)  # of two spans one is found, and one of two is right
 
 
 def test_what_people_marked_sets_the_size():

@@ -48,7 +48,7 @@ def moved(part) -> None:
 def by_hand(backbone, peft, asked, labels, shares) -> list[int]:
     """A student of a classifier, example by example: its own forward, attention's projections, plain SGD."""
     measure = simulatability
-    draw = lambda nth: np.array([np.random.default_rng((one.seed, nth)).random() for one in asked])  # noqa: E731
+    draw = lambda nth: np.array([np.random.default_rng((one.seed, nth, 1)).random() for one in asked])  # noqa: E731
     first = np.argsort(draw(0))
     taught, others = sorted(first[:2]), sorted(first[2:])
     layers, heads, width = 2, 4, 8
@@ -125,7 +125,7 @@ def test_a_student_is_what_a_loop_makes_of_it(loaded, peft, monkeypatch):
         shares = [values / values.sum() for values in reading.word_scores("saliency")[0]]
     expected = torch.tensor(by_hand(backbone, peft("lora_r4"), asked, labels.tolist(), shares)).log_softmax(-1)
     torch.testing.assert_close(torch.tensor(told[2][0]), expected, rtol=1e-3, atol=1e-4)
-    first = np.argsort([np.random.default_rng((one.seed, 0)).random() for one in asked])
+    first = np.argsort([np.random.default_rng((one.seed, 0, 1)).random() for one in asked])
     others, usual = labels[sorted(first[2:])], np.bincount(labels[first[:2]]).argmax()
     assert scores["n"] == 8 and scores["taught"] == 2
     assert scores["most_frequent"] == 100 * (others == usual).mean()

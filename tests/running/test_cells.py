@@ -128,6 +128,7 @@ def test_fayyaz_s_setting_is_answers_alone_by_epoch(jobs_of):
         )
         assert (train.epochs, train.batch_size, train.warmup_steps, train.lr) == (10, 64, 10, 7e-6)
         assert job.evidence.name == "full" and list(job.evidence.epochs) == list(range(11))
+        assert job.evidence.removal == "mask" and {"prompting", "prompting_top"} < set(job.evidence.attributions)
 
 
 @pytest.mark.parametrize("line", ["+experiments=figure1d", "+sweeps=alpha_beta", "+sweeps=[alpha_beta,feb_shards]"])

@@ -33,6 +33,11 @@ def repeated(question) -> np.ndarray:
     return np.array([float(bool(content_words(word.text) & held)) for word in question.words])
 
 
+def nameable(question) -> list[int]:
+    """Places of the words that it names if the explanation repeats them; the others it never names."""
+    return [place for place in question.rankable if content_words(question.words[place].text)]
+
+
 def content_words(text: str) -> set[str]:
     """The words of a text, case-folded, without punctuation and without those that any text holds."""
     return set(re.findall(r"\w+(?:['’-]\w+)*", text.casefold())) - COMMON

@@ -2,7 +2,8 @@
 
 As in `lime_text`: how many words go is uniform in 1..n, a text's weight is sqrt(exp(-d^2 / 25^2)) with d = 100 x the
 cosine distance between its words present and all of them. The linear model is fitted by least squares without a
-penalty, and every word is a feature of its own, so that a lead that is linear in the words is found exactly.
+penalty, and every word is a feature of its own, so that a lead that is linear in the words is found exactly: from 500
+samples, or twice as many as there are words.
 """
 
 import numpy as np
@@ -32,9 +33,14 @@ def attribute(reading, labels):
 
 
 def drawn(words: int, seed: int, samples: int = SAMPLES) -> np.ndarray:
-    """(samples, words) bool, which words are present: in the first text all of them."""
+    """(samples, words) bool, which words are present: in the first text all of them.
+
+    Args:
+        samples: at least; of a text of more than half as many words twice as many as it has.
+    """
     if words == 0:
         return np.zeros((0, 0), dtype=bool)
+    samples = max(samples, 2 * words)
     generator = np.random.default_rng(seed)
     present = np.ones((samples, words), dtype=bool)
     for row in present[1:]:

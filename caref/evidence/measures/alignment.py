@@ -47,7 +47,11 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
             for answer in answers:
                 of_answer = [value for value, one in zip(f1s, marked, strict=False) if one.example.answer == answer]
                 scores[f"{name}.f1.{answer}"] = _mean(of_answer)
-            scores[f"{name}.iou_f1"] = iou_f1(*zip(*rows, strict=True)) if rows else None
+            by_span = [
+                (at[[*ours]] if ours else [], at[theirs], more)
+                for at, (ours, theirs, more) in zip(map(apart, marked), rows, strict=False)
+            ]
+            scores[f"{name}.iou_f1"] = iou_f1(*zip(*by_span, strict=True)) if rows else None
             if name not in SETS:
                 for measured, value in _ranking(marked, ranked).items():
                     scores[f"{name}.{measured}"] = value
@@ -60,10 +64,16 @@ def marks(question: Question) -> np.ndarray:
     return np.array([word.marked for word in question.words], dtype=bool)
 
 
+def apart(question: Question) -> np.ndarray:
+    """(words,): their places with a gap where another field begins: no span reaches from one field into the next."""
+    begins = [one.field != before.field for before, one in pairwise(question.words)]
+    return np.arange(len(question.words)) + np.cumsum([0, *begins])[: len(question.words)]
+
+
 def words_named(attribution: str, question: Question, scores: np.ndarray) -> tuple[int, ...]:
     """The words an attribution names: its set, or as many of its top words as people marked."""
-    count = int(scores.sum()) if attribution in SETS else int(marks(question).sum())
-    return top(question.rankable, scores, count)
+    told = scores if attribution in SETS else marks(question)
+    return top(question.rankable, scores, int(told[question.rankable].sum()))
 
 
 def f1(named: Sequence[int], marked: Sequence[int], lacking: int = 0) -> float:

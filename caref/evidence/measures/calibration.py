@@ -141,13 +141,20 @@ def auroc(confidence: np.ndarray, right: np.ndarray) -> float | None:
 
 
 def aurc(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Area under the risk-coverage curve: mean share of wrong answers among the n most confident, over all n."""
-    wrong = ~right[np.argsort(-confidence, kind="stable")]
+    """Area under the risk-coverage curve: mean share of wrong answers among the n most confident, over all n.
+
+    Equally confident answers share their risk: it is the mean over all orders of them.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    _, tie, sizes = np.unique(-confidence[order], return_inverse=True, return_counts=True)
+    wrong = (np.bincount(tie, weights=~right[order]) / sizes)[tie]
     return float((wrong.cumsum() / np.arange(1, len(wrong) + 1)).mean())
 
 
 def temperature(log_p: np.ndarray, labels: np.ndarray) -> float:
-    """What log-probabilities are divided by to be most likely, within [1/100, 100]."""
+    """What log-probabilities are divided by to be most likely, within [1/100, 100]; 1/100 where all are right."""
+    if (log_p.argmax(-1) == labels).all():
+        return 1 / 100  # the likelihood rises all the way, and from where it is 1 to the last digit it is flat
 
     def loss(log_t: float) -> float:
         return nll(log_softmax(log_p / np.exp(log_t), axis=-1), labels)

@@ -6,7 +6,7 @@ predicted choice:
 
 - by words (Xie et al. 2024, IvRA): of two texts' words, every one of the first with every one of the second,
   ||H_a - H_b|| with |r_a - r_b|; a mean over pairs of texts. It depends on which texts are compared: here each with the
-  others of its group, 8 neighbours in a split's own order.
+  others of its group of 8, drawn.
 - by examples (Atanasova et al. 2020): of all pairs of texts, ||mean H - mean H'|| with the sum over word types of
   |r - r'|; one correlation.
 """
@@ -21,9 +21,9 @@ from scipy.stats import spearmanr
 
 from caref.evidence import hidden
 from caref.evidence.attribution import SETS
-from caref.evidence.reading import Question, Reading
+from caref.evidence.reading import Question, Reading, drawn_order
 
-GROUP = 8  # neighbouring examples whose pairs are compared word by word
+GROUP = 8  # examples whose pairs are compared word by word
 
 
 def measure(reading: Reading) -> list[dict[str, float | None]]:
@@ -60,7 +60,7 @@ def scores(
     own = {place: states[place][questions[place].rankable] for place in places}
     by_words = [
         correlation(cdist(own[one], own[other]).ravel(), abs(np.subtract.outer(shares[one], shares[other])).ravel())
-        for one, other in neighbours(len(questions))
+        for one, other in pairs(drawn_order(questions).tolist())
         if one in shares and other in shares
     ]
     by_words = [value for value in by_words if value is not None]
@@ -80,10 +80,10 @@ def share(scores: np.ndarray) -> np.ndarray:
     return scores / abs(scores).sum()
 
 
-def neighbours(count: int) -> Iterator[tuple[int, int]]:
-    """The pairs of places within each group."""
-    for begin in range(0, count, GROUP):
-        yield from combinations(range(begin, min(begin + GROUP, count)), 2)
+def pairs(places: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Those within each group of places that follow each other."""
+    for begin in range(0, len(places), GROUP):
+        yield from combinations(places[begin : begin + GROUP], 2)
 
 
 def by_type(questions: Sequence[Question], shares: Sequence[np.ndarray]) -> np.ndarray:

@@ -6,16 +6,18 @@ random words, agreement in rank with leave-one-out, and both after each model's 
 confidence; no temperature moves any of these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import log_softmax
 from scipy.stats import kendalltau
 
+from caref.evidence import attribution
 from caref.evidence.attribution import SETS
 from caref.evidence.leads import lead
-from caref.evidence.reading import Reading
+from caref.evidence.reading import Question, Reading
 
 PERCENT = (1, 5, 10, 20, 50)  # ERASER's thresholds
 FLIPS_AT = 20  # percent of the words that are removed where neither people nor an explanation say how many
@@ -28,7 +30,9 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
     Returns:
         `all.flips`: % of predictions that change when every word goes. Of each attribution A: `A.n`, of how many
         examples it names a word; of these `A.words`, mean number of words removed for a flip; `A.flips`, % that change;
-        `A.flips_over_random`, less the mean of as many random words; and where A ranks the words
+        `A.flips_over_random`, less the mean of as many random words; where there are words that A never names
+        `A.flips_over_content`, less as many random ones of the others; where people marked words, and `human` is
+        asked, `A.flips_over_random_marked`, of these examples alone; and where A ranks the words
         `A.comprehensiveness`, mean over 1, 5, 10, 20 and 50 % of p(x) - p(x without the top words); `A.sufficiency`,
         of p(x) - p(the top words alone); `_matched`, the same at the temperature that gives the model a mean
         confidence half-way between chance and certainty; `A.log_odds_drop`, of log p / (1 - p), as the first; `A.tau`,
@@ -42,31 +46,38 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
             [top(one.rankable, scores, size(name, one, scores)) for one, scores in zip(*pair, strict=True)]
             for pair in zip(reading.splits, ranked, strict=True)
         ]
-        flips, random = _flips(reading, tops), _random_flips(reading, tops)
+        flips = _flips(reading, tops)
+        over = {"random": _over(flips, _random_flips(reading, tops, lambda one: one.rankable))}
+        if nameable := getattr(import_module(f"{attribution.__name__}.{name}"), "nameable", None):
+            over["content"] = _over(flips, _random_flips(reading, tops, nameable))
         for split, scores in enumerate(found):
             # An example of which no word is named tells nothing.
             named = [place for place, words in enumerate(tops[split]) if words]
             scores[f"{name}.n"] = float(len(named))
             scores[f"{name}.words"] = _mean([len(tops[split][place]) for place in named])
             scores[f"{name}.flips"] = _mean([flips[split][place] for place in named], 100)
-            over = [flips[split][place] - random[split][place] for place in named]
-            scores[f"{name}.flips_over_random"] = _mean(over, 100)
+            for control, values in over.items():
+                scores[f"{name}.flips_over_{control}"] = _mean([values[split][place] for place in named], 100)
+            if "human" in reading.attributions and name != "human":
+                marked = [place for place in named if any(word.marked for word in reading.splits[split][place].words)]
+                own = _mean([over["random"][split][place] for place in marked], 100)
+                scores[f"{name}.flips_over_random_marked"] = own
         if name not in SETS:
             for scores, more in zip(found, _by_threshold(reading, name), strict=True):
                 scores.update({f"{name}.{key}": value for key, value in more.items()})
     return found
 
 
-def size(attribution: str, question, scores: np.ndarray) -> int:
+def size(name: str, question: Question, scores: np.ndarray) -> int:
     """How many words an attribution removes to flip an answer: those it names; else as many as people marked."""
-    if attribution in SETS:
-        return int(scores.sum())
+    if name in SETS:
+        return int(scores[question.rankable].sum())
     return held_to(question)
 
 
-def held_to(question) -> int:
+def held_to(question: Question) -> int:
     """How many words of a question are removed where an attribution ranks them: as people marked, else 20 %."""
-    marked = sum(word.marked for word in question.words)
+    marked = sum(question.words[place].marked for place in question.rankable)
     return marked or share(len(question.rankable), FLIPS_AT)
 
 
@@ -93,12 +104,22 @@ def _flips(reading: Reading, removed: Sequence[Sequence[Sequence[int]]]) -> list
     ]
 
 
-def _random_flips(reading: Reading, tops: Sequence[Sequence[Sequence[int]]]) -> list[list[float]]:
-    """By split and question the share of draws of as many random words whose removal changes the prediction."""
+def _over(flips: Sequence[Sequence[float]], control: Sequence[Sequence[float]]) -> list[list[float]]:
+    return [[one - other for one, other in zip(*pair, strict=True)] for pair in zip(flips, control, strict=True)]
+
+
+def _random_flips(
+    reading: Reading, tops: Sequence[Sequence[Sequence[int]]], among: Callable[[Question], Sequence[int]]
+) -> list[list[float]]:
+    """By split and question the share of draws of as many random words whose removal changes the prediction.
+
+    Args:
+        among: places of the words of a question that are drawn from.
+    """
     drawn = [
         [
             [
-                tuple(np.random.default_rng((one.seed, draw)).permutation(one.rankable)[: len(words)].tolist())
+                tuple(np.random.default_rng((one.seed, draw)).permutation(among(one))[: len(words)].tolist())
                 for draw in range(DRAWS)
             ]
             for one, words in zip(questions, each, strict=True)

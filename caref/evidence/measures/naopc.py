@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 
 from caref.evidence.attribution import SETS
 from caref.evidence.measures.erasure import matching_temperature
-from caref.evidence.reading import Question, Reading
+from caref.evidence.reading import Question, Reading, drawn_order
 
 WORDS = 12  # of a text, at most: it is read 2^L times
 INPUTS = 2**13  # that a split's model reads for it, at most
@@ -23,7 +23,7 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
     """The scores of each split; None where no example has few enough words.
 
     Returns:
-        n: how many examples, the split's first that have 2 to 12 words, as many as 8,192 sets of words allow; without
+        n: how many examples, drawn of those that have 2 to 12 words, as many as 8,192 sets of words allow; without
         those that all orders are alike to. words: their mean number of words. Of each attribution A that ranks words
         `A.comprehensiveness`, of the order from the highest score down, the higher the better; `A.sufficiency`, from
         the lowest up, the lower the better; and `_matched`, both at the temperature that gives the model a mean
@@ -60,7 +60,8 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
 def few(questions: Sequence[Question]) -> list[int]:
     """Places of the questions that are asked."""
     found, left = [], INPUTS
-    for place, one in enumerate(questions):
+    for place in drawn_order(questions).tolist():
+        one = questions[place]
         inputs = 2 ** len(one.rankable)
         if 1 < len(one.rankable) <= WORDS and inputs <= left:
             found.append(place)

@@ -18,10 +18,10 @@ from caref.evidence.choices import DEFINITIONS, Asked, side_by_side
 from caref.evidence.gradients import Batch
 from caref.evidence.leads import lead
 from caref.evidence.measures.coupling import answered, explained
-from caref.evidence.reading import Question, Reading
+from caref.evidence.reading import Question, Reading, drawn_order
 
 LEVELS = (0.01, 0.03, 0.1, 0.3, 1.0)  # variances, in units of the mean squared embedding entry
-EXAMPLES = 50  # of a split, its first
+EXAMPLES = 50  # of a split, drawn
 
 
 def measure(reading: Reading) -> list[dict[str, float | None]]:
@@ -34,7 +34,7 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
         over examples of that change with the change of the lead of the choice predicted without noise, None of fewer
         than three.
     """
-    few = [questions[:EXAMPLES] for questions in reading.splits]
+    few = [[questions[place] for place in drawn_order(questions)[:EXAMPLES]] for questions in reading.splits]
     rows = [[row for one in questions for row in _rows(one, reading.backbone.tokenizer)] for questions in few]
     by_level = {level: noisy(reading, rows, level) for level in (0.0, *LEVELS)}
     found = []

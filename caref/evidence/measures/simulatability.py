@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from caref.evidence.reading import Question, Reading, asking
+from caref.evidence.reading import Question, Reading, asking, drawn_order
 from caref.models.asking import Asking
 from caref.models.student import falls_short
 
@@ -56,14 +56,9 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
 
 def _sides(questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray]:
     """Places of the questions that students are taught on, at least one, and of the others."""
-    order = _order(questions, 0)
+    order = drawn_order(questions)
     count = max(1, round(SHARE * len(questions)))
     return np.sort(order[:count]), np.sort(order[count:])
-
-
-def _order(questions: Sequence[Question], nth: int) -> np.ndarray:
-    """An order of the questions that follows from their own seeds, whatever lies in a pack beside them."""
-    return np.argsort([np.random.default_rng((one.seed, nth)).random() for one in questions], kind="stable")
 
 
 def _shares(reading: Reading, name: str) -> list[list[np.ndarray]]:
@@ -111,7 +106,7 @@ def _stream(questions: Sequence[Question], places: np.ndarray) -> Iterator[int]:
     nth = 0
     while True:
         nth += 1
-        yield from places[_order(questions, nth)].tolist()
+        yield from places[drawn_order(questions, nth)].tolist()
 
 
 def _loss(
