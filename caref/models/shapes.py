@@ -102,23 +102,32 @@ def clean(config: "PreTrainedConfig") -> "PreTrainedConfig":
 
 
 def set_dropout(config: "PreTrainedConfig", rate: float) -> None:
-    """Set every dropout rate of the configuration, wherever its family keeps them.
+    """Set every dropout rate of the configuration and of those nested in it, wherever its family keeps them.
 
-    LayerDrop and the rates of classification and summary heads are left alone: they are no dropout of this model.
+    LayerDrop, the rates of classification and summary heads and those of what sees or hears are left alone: they are no
+    dropout of what a text is passed through.
 
     Raises:
         UserError: if the family has no dropout at all.
     """
-    others = ("layerdrop", "classifier", "summary")
-    keys = [key for key in config.to_dict() if _is_dropout(key) and not any(other in key for other in others)]
-    if not keys:
+    places = [(part, key) for part in _of_texts(config) for key in part.to_dict() if _is_dropout(key)]
+    if not places:
         raise UserError(f"model.dropout={rate}: {config.model_type} has no dropout; leave it null")
-    for key in keys:
-        setattr(config, key, rate)
+    for part, key in places:
+        setattr(part, key, rate)
+
+
+def _of_texts(config: "PreTrainedConfig") -> "Iterator[PreTrainedConfig]":
+    yield config
+    for name in config.sub_configs:
+        part = getattr(config, name, None)
+        if part is not None and not any(sense in name for sense in ("vision", "image", "audio")):
+            yield from _of_texts(part)
 
 
 def _is_dropout(key: str) -> bool:
-    return "dropout" in key or key.endswith(("_pdrop", "_drop"))
+    others = ("layerdrop", "classifier", "summary")
+    return ("dropout" in key or key.endswith(("_pdrop", "_drop"))) and not any(other in key for other in others)
 
 
 def skeleton(model: Model, classes: int = CLASSES) -> "PreTrainedModel":
