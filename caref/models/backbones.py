@@ -1,6 +1,8 @@
 """Backbones: a pretrained (or random) language model with its tokenizer, loaded once a job."""
 
 import functools
+import json
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -223,18 +225,26 @@ def _in_one_operation(network: "PreTrainedModel") -> None:
 
 
 def _fit(network: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", model: Model) -> None:
-    """Make model and tokenizer agree on padding, and decoding greedy but for the special tokens."""
+    """Make model and tokenizer agree on tokens, end and padding, and decoding greedy but for the special tokens."""
     from transformers import GenerationConfig
 
+    named = f"model.tokenizer={model.tokenizer or model.path}"
     vocabulary = network.get_input_embeddings().num_embeddings
-    if len(tokenizer) > vocabulary:
+    if len(tokenizer) > vocabulary and not _cut(tokenizer, vocabulary, named):
         raise UserError(
-            f"model.tokenizer={model.tokenizer or model.path}: its {len(tokenizer)} tokens do not fit "
-            f"the model's vocabulary of {vocabulary} (vocab_size)"
+            f"{named}: its {len(tokenizer)} tokens do not fit the model's vocabulary of {vocabulary} (vocab_size)"
         )
+    if tokenizer.eos_token is None and not modules.classifies(network):
+        end = network.generation_config.eos_token_id
+        if not isinstance(end, int) or not 0 <= end < len(tokenizer):
+            raise UserError(
+                f"{named}: has no end token, and {network.config.model_type} names no one token of it "
+                f"(eos_token_id={end}); give the tokenizer its eos_token"
+            )
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
-            raise UserError(f"model.tokenizer={model.tokenizer or model.path}: has neither a padding nor an end token")
+            raise UserError(f"{named}: has neither a padding nor an end token")
         tokenizer.pad_token = tokenizer.eos_token
     network.config.pad_token_id = tokenizer.pad_token_id
     if modules.classifies(network):
@@ -246,3 +256,22 @@ def _fit(network: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", model
     network.generation_config = GenerationConfig(
         pad_token_id=tokenizer.pad_token_id, **{key: getattr(own, key, None) for key in special}
     )
+
+
+def _cut(tokenizer: "PreTrainedTokenizerBase", vocabulary: int, named: str) -> bool:
+    """Whether all tokens beyond the vocabulary are special ones of no use here, an image's say; they are taken off.
+
+    A text that spells one is then read as any other text; a token that was added to be read is not taken off.
+    """
+    if not tokenizer.is_fast:
+        return False
+    beyond = [token for place, token in tokenizer.added_tokens_decoder.items() if place >= vocabulary]
+    used = {getattr(tokenizer, name) for name in tokenizer.SPECIAL_TOKENS_ATTRIBUTES}
+    if len(tokenizer) - len(beyond) > vocabulary or any(not one.special or one.content in used for one in beyond):
+        return False
+    described = json.loads(tokenizer.backend_tokenizer.to_str())
+    described["added_tokens"] = [token for token in described["added_tokens"] if token["id"] < vocabulary]
+    tokenizer._tokenizer = type(tokenizer.backend_tokenizer).from_str(json.dumps(described))
+    told = ", ".join(token.content for token in beyond)
+    warnings.warn(f"{named}: the model has no row for {told}; where a text spells it, letters are read", stacklevel=2)
+    return True
