@@ -53,13 +53,14 @@ def side_by_side(
     (count,) = {len(examples) for examples in splits}  # or else a split would have no rows in some batch
     by_length = [sorted(range(count), key=lambda place: -len(examples[place].prompt)) for examples in splits]
     texts = [[""] * count for _ in splits]
-    for begin in range(0, count, batch_size):
-        end = begin + batch_size
-        rows = [(split, place) for split, places in enumerate(by_length) for place in places[begin:end]]
-        read = [splits[split][place] for split, place in rows]
-        for (split, place), text in zip(rows, answer(read), strict=True):
-            texts[split][place] = text.strip()
-        on_batch(min(end, count) - begin)
+    with heads.precise(model):
+        for begin in range(0, count, batch_size):
+            end = begin + batch_size
+            rows = [(split, place) for split, places in enumerate(by_length) for place in places[begin:end]]
+            read = [splits[split][place] for split, place in rows]
+            for (split, place), text in zip(rows, answer(read), strict=True):
+                texts[split][place] = text.strip()
+            on_batch(min(end, count) - begin)
     return texts
 
 
@@ -67,7 +68,7 @@ def _chooser(model, backbone: Backbone) -> Callable[[Sequence[Encoded]], list[st
     """From examples to what the most probable class of each says."""
 
     def chosen(examples: Sequence[Encoded]) -> list[str]:
-        with backbone.autocast(), heads.precise(model):
+        with backbone.autocast():
             logits = model(**collate(examples, backbone).inputs, use_cache=False).logits.squeeze(1)
         return [one.classes[place] for one, place in zip(examples, logits.argmax(-1).tolist(), strict=True)]
 
@@ -98,7 +99,7 @@ def _writer(model, backbone: Backbone, max_new_tokens: int, splits: int) -> Call
             inputs["decoder_input_ids"] = torch.tensor([backbone.start] * len(examples))
             inputs["decoder_attention_mask"] = torch.ones_like(inputs["decoder_input_ids"])
         inputs = {name: tensor.to(backbone.device) for name, tensor in inputs.items()}
-        with backbone.autocast(), heads.given(model, torch.Tensor.contiguous), heads.precise(model):
+        with backbone.autocast(), heads.given(model, torch.Tensor.contiguous):
             tokens = model.generate(**inputs, generation_config=greedy, custom_generate=decode)
         tokens = tokens[:, inputs["input_ids"].shape[1] if left else len(backbone.start) :]
         # A model may have more output rows than its tokenizer has tokens; what such a row stands for says nothing.

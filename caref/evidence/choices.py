@@ -106,18 +106,19 @@ def by_token(
     else:
         read = after_whole_prompts
         batch_size = max(1, _UNSHARED // (width * len(splits)))
-    for rows in side_by_side(splits, batch_size, length=lambda asked: len(asked.prompt)):
-        asked = [splits[split][place] for split, place in rows]
-        # Every prompt has as many continuations as the one with the most: what fills it up is not looked at.
-        pairs = [
-            Encoded(one.prompt, continuation, 0)
-            for one in asked
-            for continuation in (one.continuations + one.continuations[:1] * width)[:width]
-        ]
-        with backbone.autocast(), heads.precise(model):
-            tokens = read(model, backbone, pairs, width).by_token.double().unflatten(0, (len(asked), width)).tolist()
-        for (split, place), one, values in zip(rows, asked, tokens, strict=True):
-            found[split][place] = [own[: len(c)] for c, own in zip(one.continuations, values, strict=False)]
+    with heads.precise(model):
+        for rows in side_by_side(splits, batch_size, length=lambda asked: len(asked.prompt)):
+            asked = [splits[split][place] for split, place in rows]
+            # Every prompt has as many continuations as the one with the most: what fills it up is not looked at.
+            pairs = [
+                Encoded(one.prompt, continuation, 0)
+                for one in asked
+                for continuation in (one.continuations + one.continuations[:1] * width)[:width]
+            ]
+            with backbone.autocast():
+                tokens = read(model, backbone, pairs, width).by_token.double().unflatten(0, (len(asked), width))
+            for (split, place), one, values in zip(rows, asked, tokens.tolist(), strict=True):
+                found[split][place] = [own[: len(c)] for c, own in zip(one.continuations, values, strict=False)]
     return found
 
 

@@ -34,12 +34,13 @@ def by_word_of(
         labels: by split and question, the choice that is explained.
     """
     found = [[None] * len(questions) for questions in reading.splits]
-    for rows in side_by_side(reading.splits, reading.batch_size, length=lambda one: len(one.asked.prompt)):
-        questions = [reading.splits[split][place] for split, place in rows]
-        chosen = [labels[split][place] for split, place in rows]
-        scores = score(Batch(reading, questions, chosen)).double().cpu().numpy()
-        for (split, place), question, own in zip(rows, questions, scores, strict=True):
-            found[split][place] = summed_by_word(question, own)
+    with heads.precise(reading.model):  # around those of each call, whose heads it spares another copy
+        for rows in side_by_side(reading.splits, reading.batch_size, length=lambda one: len(one.asked.prompt)):
+            questions = [reading.splits[split][place] for split, place in rows]
+            chosen = [labels[split][place] for split, place in rows]
+            scores = score(Batch(reading, questions, chosen)).double().cpu().numpy()
+            for (split, place), question, own in zip(rows, questions, scores, strict=True):
+                found[split][place] = summed_by_word(question, own)
     return found
 
 

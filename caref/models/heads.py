@@ -36,7 +36,8 @@ def precise(model: nn.Module) -> Iterator[None]:
     """In the block the output of the head, a classifier's too, is float32's, where it would be one of half precision.
 
     A logit of 40 has steps of 0.25 in bfloat16. Where a model holds several tokens nearly as likely, and the more so
-    the flatter it was trained to be, they then share the first place, and the one of the smallest number gets it.
+    the flatter it was trained to be, they then share the first place, and the one of the smallest number gets it. The
+    head is copied once a block, as it then is: put one around all that is read of a model, and train nothing in it.
     """
     own = model.get_base_model() if hasattr(model, "get_base_model") else model  # PEFT's lies around it
     of_classes = modules.head(own)

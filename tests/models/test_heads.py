@@ -4,6 +4,7 @@ import pytest
 import torch
 from families import DECODER, GEMMA, LLAMA_LIKE, SHAPES
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from caref import training
 from caref.config.schema import Model
@@ -191,6 +192,34 @@ def test_precise_logits_of_precise_models_are_the_same_bits(dtype):
         plain = backbone.model(**inputs).logits
         with heads.precise(backbone.model):
             assert torch.equal(backbone.model(**inputs).logits, plain)
+
+
+class Copies(TorchDispatchMode):
+    """How often something of the head's shape becomes float32."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.shape, self.count = shape, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        if func.overloadpacket in (torch.ops.aten._to_copy, torch.ops.aten.to):  # the second in inference mode
+            self.count += made.shape == self.shape and (args[0].dtype, made.dtype) == (torch.bfloat16, torch.float32)
+        return made
+
+
+@pytest.mark.parametrize("family", ("mt5", "mixtral"))
+def test_a_head_is_copied_once_for_all_batches_of_a_pass(family):
+    backbone = loaded(family, torch.bfloat16)
+    splits = [EXAMPLES]
+    questions = [[Asked(one.prompt, ((40, 1), (41, 1))) for one in EXAMPLES]]
+    for read in (
+        lambda size: side_by_side(backbone.model, backbone, splits, size, max_new_tokens=3),
+        lambda size: by_token(backbone.model, backbone, questions, size),
+    ):
+        with Copies(backbone.model.get_output_embeddings().weight.shape) as copies:
+            read(1)
+        assert copies.count == 1
 
 
 @pytest.mark.parametrize("splits", (1, 2))
