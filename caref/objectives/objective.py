@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from caref.config.kinds import kinds, made
 from caref.config.schema import Reg
+from caref.kernels.graphs import uncompiled
 from caref.objectives import terms as known
 from caref.objectives.definition import Asking, Definition, Predicted
 from caref.objectives.per_token import class_indices
@@ -39,6 +40,7 @@ class Objective:
         """Whether it is to be given the batch's questions, and a module is to be trained beside the model."""
         return self.definition.asks
 
+    @uncompiled
     def __call__(
         self,
         output: Any,
@@ -121,7 +123,8 @@ class CarefTerms(Terms):
 class CarefLoss(nn.Module):
     """Cross-entropy + lambda_sced * SCED + lambda_kl * KL to uniform: the paper's objective.
 
-    Sums run over the vocabulary, means over every position of the batch whose label is not ignored.
+    Sums run over the vocabulary, means over every position of the batch whose label is not ignored. Under
+    `torch.compile` it is one break of the graph, so that `fullgraph=True` refuses it.
 
     Args:
         alpha: exponent of |p log(p / U)|, >= 1.
@@ -162,6 +165,7 @@ class CarefLoss(nn.Module):
             f"ignore_index={self.ignore_index}"
         )
 
+    @uncompiled
     def forward(self, logits: Tensor, labels: Tensor, count: Tensor | int | None = None) -> CarefTerms:
         """The loss of one batch.
 
