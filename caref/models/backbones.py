@@ -266,7 +266,7 @@ def _cut(tokenizer: "PreTrainedTokenizerBase", vocabulary: int, named: str) -> b
     if not tokenizer.is_fast:
         return False
     beyond = [token for place, token in tokenizer.added_tokens_decoder.items() if place >= vocabulary]
-    used = {getattr(tokenizer, name) for name in tokenizer.SPECIAL_TOKENS_ATTRIBUTES}
+    used = {getattr(tokenizer, name) for name in type(tokenizer).SPECIAL_TOKENS_ATTRIBUTES}
     if len(tokenizer) - len(beyond) > vocabulary or any(not one.special or one.content in used for one in beyond):
         return False
     described = json.loads(tokenizer.backend_tokenizer.to_str())

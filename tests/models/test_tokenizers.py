@@ -29,7 +29,7 @@ WORDS = ("yes", "no", "because", "a", "question")
 def tokenizer_folder(tmp_path):
     """A function: save a tokenizer of some words with these tokens added, and say where."""
 
-    def save(*added: AddedToken, **special: str) -> str:
+    def save(*added: AddedToken, **special: object) -> str:
         known = ["<pad>", "</s>", "<unk>", "a", "question", "image", "<", ">"]
         words = tokenizers.models.WordLevel({word: place for place, word in enumerate(known)}, unk_token="<unk>")
         backend = tokenizers.Tokenizer(words)
@@ -43,8 +43,9 @@ def tokenizer_folder(tmp_path):
     return save
 
 
-def test_a_special_token_that_the_model_has_no_row_for_is_never_read(tokenizer_folder):
-    folder = tokenizer_folder(AddedToken("<image>", special=True))
+@pytest.mark.parametrize("named", ({}, {"extra_special_tokens": {"image_token": "<image>"}}), ids=("added", "named"))
+def test_a_special_token_that_the_model_has_no_row_for_is_never_read(tokenizer_folder, named):
+    folder = tokenizer_folder(AddedToken("<image>", special=True), **named)
     whole = backbones.load(Model(name="x", tokenizer=folder, config=LLAMA | {"vocab_size": 9}))
     with pytest.warns(UserWarning, match=f"model.tokenizer={folder}: the model has no row for <image>; where a text"):
         short = backbones.load(Model(name="x", tokenizer=folder, config=LLAMA | {"vocab_size": 8}))
