@@ -43,9 +43,8 @@ def sample(arguments: argparse.Namespace) -> None:
     unexplained = sum(entry.kind == "cell" and not entry.item for entry in made.entries)
     print(f"{len(drawn)} inputs, {len(made.screens)} screens a rater, study {made.code}")
     for dataset, group in cells.items():
-        print(
-            f"  {dataset}: {arguments.each} inputs that all are right on, of: {'; '.join(map(sampling.label, group))}"
-        )
+        named = "; ".join(sampling.labels(group).values())
+        print(f"  {dataset}: {arguments.each} inputs that all are right on, of: {named}")
     if unexplained:
         print(f"  {unexplained} right answers come without an explanation: not shown, they count as no")
     print(f"for the raters: {out}/rater-N.html (or rater-N.csv), one each; nobody who rates may see {out}/key.csv")

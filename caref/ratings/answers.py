@@ -7,6 +7,7 @@ from pathlib import Path
 from caref.errors import UserError
 from caref.ratings import sheets
 from caref.ratings.question import JUSTIFIES, REASONS, SCORES
+from caref.ratings.sampling import told_apart
 from caref.ratings.study import Entry
 
 
@@ -98,16 +99,26 @@ def collect(paths: Sequence[Path], key_path: Path) -> Answers:
             for question in REASONS:
                 if row.get(question.name):
                     reasons.setdefault((item, question.name), {})[rater] = row[question.name]
+    called = _called(entries)
     judged = tuple(
         Judged(
-            *(one.item, one.dataset, one.kind, one.dataset, one.cell, one.system, one.input, demo, one.scores),
+            *(one.item, one.dataset, one.kind, one.dataset, one.cell, system, one.input, demo, one.scores),
             split=one.split,
         )
         for one in entries
         if one.kind != "check"
-        for demo in ["demo" in one.source]
+        for demo, system in [("demo" in one.source, called.get((one.dataset, one.cell), one.system))]
     )
     return Answers(judged, given, reasons, tuple(notes))
+
+
+def _called(entries: Sequence[Entry]) -> dict[tuple[str, str], str]:
+    """What each cell is called, by dataset and signature: a key of before may call two of them the same."""
+    of: dict[str, dict[str, str]] = {}
+    for one in entries:
+        if one.kind == "cell":
+            of.setdefault(one.dataset, {})[one.cell] = one.system
+    return {(dataset, cell): name for dataset, names in of.items() for cell, name in told_apart(names).items()}
 
 
 def _filled(path: Path, rows: Sequence[Mapping[str, str]], study: str, known: set[str]) -> dict[str, dict[str, str]]:

@@ -18,16 +18,16 @@ _LEAST_ITEMS = 10  # below, a correlation says nothing
 
 def judge(answers: Answers) -> Judgement:
     """Everything that `agree` reports."""
-    groups: dict[tuple[str, str], list[Judged]] = {}
+    groups: dict[tuple[str, ...], list[Judged]] = {}
     for one in sorted(answers.judged, key=lambda one: (one.dataset, one.kind)):  # cells before gold
-        groups.setdefault((one.dataset, one.system), []).append(one)
+        groups.setdefault((one.dataset, one.kind, one.cell, one.system), []).append(one)
     raters = {rater for item in answers.given.values() for rater in item}
     return Judgement(
         demo=any(one.demo for one in answers.judged),
         raters=len(raters),
         scores=[found for group in groups.values() if (found := _score(group, answers))],
         agreement=_agreement(answers),
-        contrasts=_contrasts(groups, answers),
+        contrasts=_contrasts(list(groups.values()), answers),
         correlations=_correlations(answers),
         notes=list(answers.notes),
     )
@@ -99,18 +99,18 @@ def _agreement(answers: Answers) -> list[Agreement]:
     return found
 
 
-def _contrasts(groups: Mapping[tuple[str, str], Sequence[Judged]], answers: Answers) -> list[Contrast]:
+def _contrasts(groups: Sequence[Sequence[Judged]], answers: Answers) -> list[Contrast]:
     """Every two cells of a dataset, and every cell against the gold explanations beside it: two families for Holm."""
     found = []
-    for (dataset, left), (other, right) in itertools.combinations(groups, 2):
-        kinds = groups[dataset, left][0].kind, groups[other, right][0].kind
-        together = groups[dataset, left][0].panel == groups[other, right][0].panel
-        if dataset != other or kinds == ("gold", "gold") or ("gold" in kinds and not together):
+    for left, right in itertools.combinations(groups, 2):
+        kinds = left[0].kind, right[0].kind
+        together = left[0].panel == right[0].panel
+        if left[0].dataset != right[0].dataset or kinds == ("gold", "gold") or ("gold" in kinds and not together):
             continue
         if kinds[0] == "gold":
             left, right = right, left
         family = "against gold" if "gold" in kinds else "between cells"
-        found.append(_contrast(family, groups[dataset, left], groups[dataset, right], answers))
+        found.append(_contrast(family, left, right, answers))
     found.sort(key=lambda one: one.family != "between cells")
     for family in {one.family for one in found}:
         places = [place for place, one in enumerate(found) if one.family == family and one.p is not None]

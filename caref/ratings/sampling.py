@@ -108,6 +108,17 @@ def label(line: Line) -> str:
     return " · ".join(filter(None, [line.model, line.peft, line.reg.strip("–"), line.settings]))
 
 
+def told_apart(names: Mapping[str, str]) -> dict[str, str]:
+    """What each cell of a dataset is called, by signature, with the signature where others are called the same."""
+    held = list(names.values())
+    return {cell: f"{name} ({cell})" if held.count(name) > 1 else name for cell, name in names.items()}
+
+
+def labels(group: Sequence[Line]) -> dict[str, str]:
+    """What each of a dataset's cells is called, by signature; no two are called the same."""
+    return told_apart({line.cell.signature: label(line) for line in group})
+
+
 def draw(results_dir: Path, dataset: str, cells: Sequence[Line], each: int, seed: int) -> list[Drawn]:
     """`each` inputs of a dataset that every cell answered correctly, in the order they were drawn.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from caref.analysis.every_cell import Line
 from caref.ratings.question import JUSTIFIES, blinded, fields, task
-from caref.ratings.sampling import Drawn, label, rank
+from caref.ratings.sampling import Drawn, labels, rank
 
 _SCREENS_A_CHECK = 15
 _LEAST_CHECKS = 2
@@ -114,7 +114,7 @@ def compose(drawn: Sequence[Drawn], cells: Mapping[str, Sequence[Line]], seed: i
         gold: show the first gold explanation of each input too.
         checks: add screens that ask for one answer, one for every 15, at least 2.
     """
-    named = {line.cell.signature: line for group in cells.values() for line in group}
+    named = {signature: name for group in cells.values() for signature, name in labels(group).items()}
     written: list[tuple[Drawn, str, str, str]] = []  # input, kind, signature, explanation as shown
     for one in drawn:
         for signature, prediction in one.predictions.items():
@@ -144,7 +144,7 @@ def compose(drawn: Sequence[Drawn], cells: Mapping[str, Sequence[Line]], seed: i
             kind=kind,
             dataset=one.dataset,
             cell=signature,
-            system=label(named[signature]) if signature else "gold",
+            system=named[signature] if signature else "gold",
             source=_origin(cells[one.dataset]),
             split=one.split,
             input=one.source,

@@ -3,9 +3,14 @@
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from caref.ratings import sheets
+from caref.ratings.study import Study
+from caref.report import judgement
 
 from .conftest import FORMULA
 
@@ -189,6 +194,25 @@ def test_other_files_and_missing_ones_are_one_line(study, ratings, tmp_path):
 
 def test_no_answer_at_all_is_one_line(study, ratings):
     assert "no sheet holds an answer" in ratings("agree", *sorted(study.glob("*.csv")), code=2).stderr
+
+
+def test_two_cells_that_are_called_the_same_are_told_apart_by_their_signatures(make_cell, ratings, tmp_path):
+    shapes = (("model.config.num_layers=1",), ("model.config.num_layers=3",))
+    cells = [make_cell(f"system {place}", overrides=shape) for place, shape in enumerate(shapes)]
+    out = tmp_path / "out"
+    drawn = ratings("sample", tmp_path / "results", "--out", out, "--each", "12", "--no-gold", "--raters", "1").stdout
+    systems = {row["cell"]: row["system"] for row in rows(out / "key.csv") if row["kind"] == "cell"}
+    assert all(systems[cell].endswith(f" ({cell})") and systems[cell] in drawn for cell in cells)
+    ratings("agree", fill(out, "rater-1", lambda place, row: "yes" if "system 0" in row["explanation"] else "no"))
+    entries = sheets.read_key(out / "key.csv")[1]  # as `sample` once wrote it: both by the same name
+    same = [replace(one, system=one.system.partition(" (")[0]) for one in entries]
+    (study,) = {row["study"] for row in rows(out / "key.csv")}
+    (tmp_path / "key.csv").write_bytes(sheets.key(Study(study, 0, (), tuple(same))))
+    ratings("agree", out / "rater-1.csv", "--key", tmp_path / "key.csv", "--out", tmp_path / "same")
+    for folder in (out / "agreement", tmp_path / "same"):
+        kept = judgement.read(folder / "judgement.json").scores
+        assert {one.system: one.mean for one in kept} == {systems[cells[0]]: 1, systems[cells[1]]: 0}
+        assert {row["system"] for row in rows(folder / "ratings.csv")} == set(systems.values())
 
 
 def test_what_agree_writes_is_no_formula_either(make_cell, ratings, tmp_path):

@@ -108,6 +108,16 @@ def test_cells_are_compared_over_the_same_inputs_with_raters_and_inputs_as_block
     assert all(one.p_holm >= one.p for one in found[1:])
 
 
+def test_two_cells_that_are_called_the_same_are_two_systems():
+    found = answers({"A": np.full((12, 2), 3), "B": np.full((12, 2), 1), "gold": draw(3, inputs=12)})
+    judged = judge(replace(found, judged=tuple(replace(one, system="X") for one in found.judged)))
+    assert [(one.cell, one.n, one.mean) for one in judged.scores[:2]] == [
+        ("signature of A", 12, 1),
+        ("signature of B", 12, pytest.approx(1 / 3)),
+    ]
+    assert len(judged.scores) == 3 and judged.contrasts[0].mean == pytest.approx(2 / 3)
+
+
 def test_few_common_inputs_are_not_tested():
     (found,) = judge(answers({"A": draw(1, inputs=8), "B": draw(2, inputs=8)})).contrasts
     assert found.n == 8 and found.p is None and found.mean is not None
