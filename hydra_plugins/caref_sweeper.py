@@ -93,10 +93,12 @@ class CellSweeper(Sweeper):
         loader = self._context.config_loader
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
         given = {override.key_or_group for override in parsed}
-        experiments = [one for one in parsed if one.is_sweep_override() and self._brings_a_grid(one)]
+        bringing = [one for one in parsed if self._brings_a_grid(one)]
+        experiments = [one for one in bringing if one.is_sweep_override()]
+        fixed = tuple(one.input_line for one in bringing if one not in experiments)
         others = [override.input_line for override in parsed if override not in experiments]
         for chosen in product(*map(_alternatives, experiments)):
-            for grid in (self._grids_of(chosen) if chosen else self._grids).values() or [{}]:
+            for grid in (self._grids_of(chosen, fixed) if chosen else self._grids).values() or [{}]:
                 kept = [f"{key}={value}" for key, value in grid.items() if key not in given]
                 rest = OverridesParser.create(config_loader=loader).parse_overrides([*kept, *others])
                 yield from (chosen + cell for cell in product(*map(_alternatives, rest)))
@@ -106,13 +108,13 @@ class CellSweeper(Sweeper):
         group = override.key_or_group
         return group not in Job.__dataclass_fields__ and bool(self._context.config_loader.get_group_options(group))
 
-    def _grids_of(self, chosen: Overrides) -> Mapping[str, Mapping[str, Any]]:
-        """The grids of these experiments.
+    def _grids_of(self, chosen: Overrides, fixed: Overrides) -> Mapping[str, Mapping[str, Any]]:
+        """The grids of these experiments beside the fixed ones, which every other choice of the line leaves in place.
 
         Raises:
             UserError: where they change more of the sweep than its grids, for all cells or for none.
         """
-        hydra = self._context.config_loader.load_sweep_config(self.config, list(chosen)).hydra
+        hydra = self._context.config_loader.load_sweep_config(self.config, [*fixed, *chosen]).hydra
         (with_them, grids), (without, _) = (_sweep_settings(one) for one in (hydra, self.config.hydra))
         if with_them != without:
             key = chosen[0].partition("=")[0]
@@ -179,15 +181,19 @@ class Composer:
         """The job of these choices, a copy."""
         self._first = self._first or choices
         if choices not in self._composed:
-            job = self._assembled(choices) if len(choices) == len(self._first) else None
-            self._composed[choices] = pickle.dumps(job or self._by_hydra(choices))
+            self._composed[choices] = pickle.dumps(self._assembled(choices) or self._by_hydra(choices))
         return pickle.loads(self._composed[choices])
 
     def _assembled(self, choices: Overrides) -> DictConfig | None:
         """The first cell with the parts that other choices than its own change.
 
-        None where there is one such choice or none, or where two change the same part.
+        None where there is one such choice or none, where two change the same part, or where the first cell does not
+        choose of the same groups.
         """
+        named = {_group(choice): choice for choice in choices}
+        if len(named) < len(choices) or sorted(named) != sorted(map(_group, self._first)):
+            return None
+        choices = tuple(named[_group(choice)] for choice in self._first)  # grids name them in orders of their own
         others = [place for place, choice in enumerate(choices) if choice != self._first[place]]
         if len(others) < 2:
             return None
@@ -230,6 +236,10 @@ def lacks(job: DictConfig, override: Override) -> bool:
     """Whether the job has no such key, in a part that it has."""
     part, _, key = override.key_or_group.partition(".")
     return part in job and bool(key) and key.split(".")[0] not in job[part]
+
+
+def _group(choice: str) -> str:
+    return choice.partition("=")[0]
 
 
 def _differing(one: DictConfig, other: DictConfig) -> set[str]:

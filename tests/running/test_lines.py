@@ -79,6 +79,10 @@ RUN = {  # a line, and the last line of what it would run
     "-m splits=0,4,7 reg.alpha=1,2": "2 cells, 6 splits:",
     "-m +experiments=rq1,rq2": "28 cells, 28 splits:",
     "-m +experiments=[rq1,rq2]": "28 cells, 28 splits:",
+    "-m +experiments=rq1,rq2 +sweeps=alpha_beta": "43 cells, 43 splits:",  # 35 of rq1 with the grid, 8 more of rq2
+    "-m +sweeps=alpha_beta +experiments=rq2": "31 cells, 31 splits:",  # whichever grid comes first
+    "-m +experiments=rq1 +sweeps=alpha_beta,objective": "164 cells, 164 splits:",
+    "-m +experiments=rq1,rq2 +sweeps=feb_shards": "28 cells, 28 splits:",
     "-m +experiments=faithfulness": "8 cells, 8 splits:",
     "-m peft=lora_r4,lora_r128 peft.r=8": "2 cells, 2 splits:",
     "-m reg=none,sced reg.alpha=1,2 hydra.sweeper.lacking=drop": "3 cells, 3 splits:",
