@@ -1,6 +1,7 @@
 """What tables and figures call a configuration: said of what it does, never of the name it was given."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 
 from caref.analysis.paper import DATASETS, variant
 
@@ -96,24 +97,29 @@ def apart(descriptions: Iterable[Mapping]) -> list[list[str]]:
     for key in _OF_EXPLANATIONS & {key for one in shown for key in one}:
         if len({str(one[key]) for one in shown if key in one}) == 1:  # of those that explain; the others' label says so
             shown = [{name: value for name, value in one.items() if name != key} for one in shown]
-    regs = _regs_apart([one["reg"] for one in descriptions])
-    return [own + of_reg for own, of_reg in zip(distinguishing(shown), regs, strict=True)]
+    pefts = _part_apart("peft", peft_label, [one["peft"] for one in descriptions])
+    regs = _part_apart("reg", reg_label, [one["reg"] for one in descriptions])
+    return [list(chain(*found)) for found in zip(distinguishing(shown), pefts, regs, strict=True)]
 
 
 def beside(description: Mapping) -> dict[str, object]:
-    """What a cell's labels do not say, by dotted key: {"train.lr": 3e-05, ...}; its regulariser aside."""
+    """What a cell's labels do not say, by dotted key: {"train.lr": 3e-05, ...}; peft and regulariser aside."""
     found = settings({part: description[part] for part in _BESIDE if part in description})
     return {key: value for key, value in found.items() if key not in _SAID}
 
 
-def _regs_apart(regs: Sequence[Mapping]) -> list[list[str]]:
-    """For each of several regularisers, "key=value" of what else tells it from those of the same label."""
-    labels = [reg_label(reg) for reg in regs]
-    found: list[list[str]] = [[] for _ in regs]
-    for label in set(labels):
-        places = [place for place, own in enumerate(labels) if own == label]
-        shared = set.intersection(*(set(regs[place]) for place in places))  # a version that knew less has fewer keys
-        flat = [settings({"reg": {key: regs[place][key] for key in shared}}) for place in places]
+def _part_apart(part: str, label: Callable[[Mapping], str], cells: Sequence[Mapping]) -> list[list[str]]:
+    """For each cell's part, peft or reg, "key=value" of what else tells it from those of the same label."""
+    labels = [label(one) for one in cells]
+    found: list[list[str]] = [[] for _ in cells]
+    for shared in set(labels):
+        places = [place for place, own in enumerate(labels) if own == shared]
+        keys = set.intersection(*(set(cells[place]) for place in places))  # a version that knew less has fewer keys
+        flat = [
+            settings({part: {key: own[key] for key in keys}})
+            | {f"{part}.options.{key}": value for key, value in own.get("options", {}).items()}
+            for own in map(cells.__getitem__, places)
+        ]
         for place, differing in zip(places, distinguishing(flat), strict=True):
             found[place] = differing
     return found

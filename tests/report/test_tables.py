@@ -5,6 +5,9 @@ from made_up_cells import spread
 
 from caref.analysis import every_cell
 from caref.config import schema
+from caref.models.methods.adalora import AdaLora
+from caref.models.methods.lora import Lora
+from caref.models.methods.projections import Projections
 from caref.objectives.terms.ivra import Ivra
 from caref.objectives.terms.sced import Sced
 from caref.report.tables import job_table, sweep_table
@@ -63,6 +66,21 @@ def test_trained_attention_is_told_apart_by_its_weight_and_by_whatever_else_diff
         ("IvRA comp softmax λ=1", "reg.site=None"),
         ("IvRA comp softmax λ=1", "reg.site=self"),
         ("IvRA untrained softmax", ""),
+    ]
+
+
+def test_pefts_of_one_label_are_told_apart_by_whatever_else_differs(make_cell):
+    optional = [Lora(options={"use_rslora": True, "loftq_config": {"bits": 4}}), Lora(options={"use_rslora": False})]
+    pefts = {"LoRA-R4": [Lora(), *optional], "AdaLoRA": [AdaLora(), AdaLora(alpha=8.0)], "AQ": [Projections()]}
+    cells = [make_cell(row, "esnli", [80.0], peft=one) for row, of in pefts.items() for one in of]
+    del cells[0].config["peft"]["options"]  # where there are none, nothing is said
+    assert [(line.peft, line.settings) for line in every_cell.lines(cells)] == [
+        ("AQ", ""),
+        ("AdaLoRA r=32→8", "peft.alpha=32.0"),
+        ("AdaLoRA r=32→8", "peft.alpha=8.0"),
+        ("LoRA r=4 α=8", ""),
+        ("LoRA r=4 α=8", "peft.options.loftq_config={'bits': 4}, peft.options.use_rslora=True"),
+        ("LoRA r=4 α=8", "peft.options.use_rslora=False"),
     ]
 
 
