@@ -10,6 +10,7 @@ from functools import cache
 from statistics import fmean
 
 from caref.analysis.labels import answers_only, apart, dataset_label, peft_label, reg_label
+from caref.errors import UserError
 from caref.results import evidence, store
 from caref.results.records import numbered
 from caref.running import cards, finished
@@ -26,7 +27,18 @@ def told(plans: Sequence[Plan]) -> str:
 
     Hours are those of one device, by the times in the records of this cell or the nearest like it; "?" where there
     are none. On which device those were taken is told; where it is a known card, so are the bounds of others' hours.
+
+    Raises:
+        UserError: where the results folder cannot be read.
     """
+    try:
+        return _told(plans)
+    except store.Unreadable as error:
+        results_dir = plans[0].values["results_dir"]
+        raise UserError(f"results_dir={results_dir}: {error}; mend it, or choose another folder") from None
+
+
+def _told(plans: Sequence[Plan]) -> str:
     wanted: dict[str, set[int]] = defaultdict(set)
     missing: dict[str, set[int]] = defaultdict(set)
     for plan in plans:

@@ -114,6 +114,21 @@ def test_each_of_several_experiments_is_run_under_its_own_settings(command, tmp_
     assert done.stdout.splitlines()[-1].startswith("5 cells, 5 splits:")
 
 
+@pytest.mark.parametrize("sweep", [(), ("-m", "reg.alpha=1,2")], ids=["job", "sweep"])
+def test_a_dry_run_where_nothing_can_be_read_is_refused_in_one_line(command, tmp_path, sweep):
+    blocked = tmp_path / "results"
+    blocked.write_text("no folder")
+    done = command("run.py", *QUICK, *sweep, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == "", done.stderr
+    assert re.fullmatch("error: results_dir=results: results/.*: cannot be read .*; mend it.*\n", done.stderr)
+    blocked.unlink()
+    signature = command("run.py", *QUICK, cwd=tmp_path).stdout.splitlines()[1].split()[0]
+    (blocked / signature).mkdir(parents=True)
+    (blocked / signature / "splits").write_text("no folder")
+    done = command("run.py", *QUICK, *sweep, cwd=tmp_path)
+    assert done.returncode == 2 and f"{signature}/splits: cannot be read" in done.stderr, done.stderr
+
+
 def test_a_dry_run_of_another_sweeper_is_refused_and_trains_nothing(command, tmp_path):
     done = command("run.py", "-m", *QUICK, "hydra/sweeper=basic", cwd=tmp_path)
     assert done.returncode == 2
