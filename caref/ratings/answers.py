@@ -61,22 +61,21 @@ def collect(paths: Sequence[Path], key_path: Path) -> Answers:
         UserError: an edited key, a file that is no sheet, a sheet of another study, an unknown item or answer, one
             rater with two different answers to an item, no answer at all.
     """
+    handed = {path: rows for path in paths if not sheets.is_key(rows := sheets.rows_of(path))}
+    for path, rows in handed.items():
+        if not rows or {"study", "rater", "item", JUSTIFIES.name} - set(next(iter(rows.values()))):
+            raise UserError(f"{path}: not a sheet of ratings; leave it out of the line")
     study, entries = sheets.read_key(key_path)
     known = {entry.item for entry in entries if entry.item}
     answered: dict[str, dict[str, tuple[dict[str, str], Path]]] = {}  # by rater and item
     files: dict[str, list[Path]] = {}
     notes = []
-    for path in paths:
-        rows = sheets.rows_of(path)
-        if sheets.is_key(rows):
-            continue
-        if not rows or {"study", "rater", "item", JUSTIFIES.name} - set(rows[0]):
-            raise UserError(f"{path}: not a sheet of ratings; leave it out of the line")
+    for path, rows in handed.items():
         filled = _filled(path, rows, study, known)
         if not filled:
             notes.append(f"{path.name}: nothing is answered in it; left out")
             continue
-        (rater,) = {row["rater"].strip() for row in rows}
+        (rater,) = {row["rater"].strip() for row in rows.values()}
         files.setdefault(rater, []).append(path)
         before = answered.setdefault(rater, {})
         for item, row in filled.items():
@@ -121,14 +120,16 @@ def _called(entries: Sequence[Entry]) -> dict[tuple[str, str], str]:
     return {(dataset, cell): name for dataset, names in of.items() for cell, name in told_apart(names).items()}
 
 
-def _filled(path: Path, rows: Sequence[Mapping[str, str]], study: str, known: set[str]) -> dict[str, dict[str, str]]:
-    """By item, what is filled in of it."""
-    if other := {row["study"].strip() for row in rows} - {study}:
+def _filled(
+    path: Path, rows: Mapping[int, Mapping[str, str]], study: str, known: set[str]
+) -> dict[str, dict[str, str]]:
+    """By item, what is filled in of a sheet; its rows by number."""
+    if other := {row["study"].strip() for row in rows.values()} - {study}:
         raise UserError(f"{path}: of study {', '.join(sorted(other))}, the key is of {study}; give each its own key")
-    if len({row["rater"].strip() for row in rows}) != 1:
+    if len({row["rater"].strip() for row in rows.values()}) != 1:
         raise UserError(f"{path}: names more than one rater; give each rater's sheet by itself")
     found: dict[str, dict[str, str]] = {}
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows.items():
         item = row["item"].strip()
         if item not in known:
             raise UserError(f"{path}, row {number}: no item {item!r} in the key; hand in the sheet as it was made")

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
+from itertools import zip_longest
 from pathlib import Path
 
 from caref.errors import UserError
@@ -74,8 +75,11 @@ def _seal(code: str, seed: str, rows: Sequence[Sequence[str]]) -> str:
     return hashlib.sha256(json.dumps([code, seed, [list(row) for row in rows]]).encode()).hexdigest()[:16]
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
+def rows_of(path: Path) -> dict[int, dict[str, str]]:
     """The rows of a csv as people hand it back: any of the separators and marks that spreadsheets write.
+
+    Returns:
+        By number, as a spreadsheet counts them; rows that are blank are left out.
 
     Raises:
         UserError: where it cannot be read.
@@ -87,13 +91,18 @@ def rows_of(path: Path) -> list[dict[str, str]]:
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
     try:
-        return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, restval=""))
+        head, *rows = [*csv.reader(io.StringIO(text, newline=""), delimiter=separator)] or [[]]
     except csv.Error as error:
         raise UserError(f"{path}: not csv ({error}); export it again") from None
+    return {
+        number: dict(zip_longest(head, row[: len(head)], fillvalue=""))
+        for number, row in enumerate(rows, start=2)
+        if any(map(str.strip, row))
+    }
 
 
-def is_key(rows: Sequence[Mapping[str, str]]) -> bool:
-    return bool(rows) and "seal" in rows[0]
+def is_key(rows: Mapping[int, Mapping[str, str]]) -> bool:
+    return any("seal" in row for row in rows.values())
 
 
 def read_key(path: Path) -> tuple[str, tuple[Entry, ...]]:
@@ -102,7 +111,7 @@ def read_key(path: Path) -> tuple[str, tuple[Entry, ...]]:
     Raises:
         UserError: where it is no key, or not the one that `sample` wrote.
     """
-    rows = rows_of(path)
+    rows = list(rows_of(path).values())
     if not rows or set(_KEY) - set(rows[0]):
         raise UserError(f"--key {path}: not a key; `sample` writes it as key.csv beside the sheets")
     content = [[row[name] for name in _KEY[3:]] for row in rows]

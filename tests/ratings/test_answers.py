@@ -89,6 +89,19 @@ def test_what_spreadsheets_make_of_a_sheet_is_read(study, ratings, separator, en
     assert ratings("agree", *sheets).stdout == plain
 
 
+def test_rows_that_a_spreadsheet_left_blank_are_passed_over(study, ratings):
+    sheets = everyone(study)
+    plain = ratings("agree", *sheets).stdout
+    content = {name: rows(study / f"{name}.csv") for name in ("key", "rater-1")}
+    for name, of in content.items():
+        of[2:2] = [dict.fromkeys(of[0], " ")]
+        write(study / f"{name}.csv", [*of, {}, {}], ";")
+    assert ratings("agree", *sheets).stdout == plain
+    content["rater-1"][4]["rating"] = "maybe"
+    write(study / "rater-1.csv", content["rater-1"], ";")
+    assert "row 6: rating 'maybe'" in ratings("agree", *sheets, code=2).stderr  # as a spreadsheet counts
+
+
 def test_unfinished_and_empty_sheets_are_told_and_used_as_far_as_they_go(study, ratings):
     fill(study, "rater-1", lambda place, row: "weak no")
     half = fill(study, "rater-2", lambda place, row: "yes" if place < 10 else "")
@@ -188,6 +201,12 @@ def test_other_files_and_missing_ones_are_one_line(study, ratings, tmp_path):
     other.write_text("a,b\n1,2\n")
     assert "other.csv: not a sheet of ratings" in ratings("agree", *sheets, other, code=2).stderr
     assert "cannot be read" in ratings("agree", study / "nothing.csv", code=2).stderr
+    nowhere = tmp_path / "elsewhere"  # no key beside it, which is not what is wrong
+    assert f"{nowhere}: cannot be read" in ratings("agree", nowhere, code=2).stderr
+    nowhere.mkdir()
+    for name in ("notes.csv", "empty.csv"):
+        (nowhere / name).write_text("some notes\n" * (name == "notes.csv"))
+        assert f"{name}: not a sheet of ratings" in ratings("agree", nowhere / name, code=2).stderr
     assert "key.csv: cannot be read" in ratings("agree", *sheets, "--key", tmp_path / "key.csv", code=2).stderr
     assert "not a key" in ratings("agree", *sheets, "--key", sheets[1], code=2).stderr
 
