@@ -11,6 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from caref.config.kinds import checked
+from caref.config.ranges import repeated
 from caref.config.schema import MISSING, plain
 from caref.errors import UserError
 
@@ -77,7 +78,8 @@ def validate(job: DictConfig) -> dict:
     if missing := sorted(key for key, value in values.items() if value == MISSING):
         raise UserError(f"{missing[0]} has no value; give it one")
     for part in ("peft", "reg"):
-        checked(OmegaConf.get_type(job, part), part, nested[part])
+        made = checked(OmegaConf.get_type(job, part), part, nested[part])
+        nested[part] = {key: getattr(made, key) for key in nested[part]}  # as the kind lists what is a set
     for key, mend in _amiss(values):
         raise UserError(f"{key}={values[key]}: {mend}")
     return nested
@@ -100,6 +102,8 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         known = _files_of(package)
         if unknown := [name for name in values[key] if name not in known]:
             yield key, f"there is no {unknown[0]}; choose of {', '.join(known)}"
+        if twice := repeated(values[key]):
+            yield key, f"names {twice} twice; once is enough"
     if values["evidence.attributions"] and not values["evidence.measures"]:
         yield "evidence.attributions", "no measure looks at them; choose some by evidence.measures, or evidence=full"
     for key, silent in _UNMEASURED.items():

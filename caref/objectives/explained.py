@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar
 
-from caref.config.ranges import above, at_least
+from caref.config.ranges import above, at_least, once
 from caref.objectives.definition import Asking, Term
 from caref.objectives.terms.sced import Sced
 
@@ -74,6 +74,8 @@ class Explained(Sced):
                 raise ValueError(f"{name}={getattr(self, name)}: must be one of {', '.join(map(str, choices))}")
         if not set(self.criteria) <= set(_CRITERIA):
             raise ValueError(f"criteria={list(self.criteria)}: must be some of {', '.join(_CRITERIA)}")
+        once(criteria=self.criteria)
+        self.criteria = [name for name in _CRITERIA if name in self.criteria]  # however they were listed
         if self.scope == "module" and self.choosing == "hard" and set(_CHOOSE) & set(self.criteria):
             raise ValueError("choosing=hard: passes the module no gradient from comp and suff, and scope=module trains "
                              "nothing else by them; use straight_through or scope=joint")  # fmt: skip

@@ -56,6 +56,10 @@ def test_the_default_job_is_the_papers(composed):
         (["dataset.train_split=dev"], "dataset.train_split=dev"),
         (["dataset.target=label"], "dataset.target=label: must be one of answer_and_explanation, answer"),
         (["source=demo", "source.root=here"], "source.root=here"),
+        (["reg=ivra", "reg.criteria=[comp,sim,comp]"], "reg.criteria=['comp', 'sim', 'comp']: names comp twice"),
+        (["peft.projections=[q,q]"], "peft.projections=['q', 'q']: names q twice"),
+        (["evidence=quick", "evidence.measures=[erasure,erasure]"], "'erasure']: names erasure twice"),
+        (["evidence=quick", "evidence.attributions=[random,lime,random]"], "'random']: names random twice"),
         (["peft=lora_r4", "peft.r=0"], "peft.r=0"),
         (["peft=adalora", "peft.target_r=64"], "peft.target_r=64"),
         (["peft=adalora", "peft.warmup=0.6", "peft.settle=0.5"], "peft.warmup=0.6"),
@@ -174,3 +178,11 @@ def test_the_signature_of_a_random_model_follows_its_shape(composed):
     wider = composed("model=tiny_t5", "model.config.d_ff=48")
     assert json.dumps(dict(tiny.model.config)) != json.dumps(dict(wider.model.config))
     assert mark(tiny) != mark(wider)
+
+
+def test_criteria_are_the_same_objective_in_whatever_order(composed):
+    def of(criteria):
+        values = validate(composed("reg=ivra", f"reg.criteria=[{criteria}]"))
+        return signature(described(values, "f" * 64, {})), values["reg"]["criteria"]
+
+    assert of("cons,suff,sim,comp") == of("sim,comp,suff,cons") and of("cons,sim")[1] == ["sim", "cons"]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from caref.config.ranges import once
 from caref.models import modules
 from caref.models.method import Sparse
 
@@ -18,6 +19,7 @@ class Projections(Sparse):
     def __post_init__(self):
         if not self.projections or not {*self.projections} <= {*modules.PROJECTIONS}:
             raise ValueError(f"projections={list(self.projections)}: must be some of {', '.join(modules.PROJECTIONS)}")
+        once(projections=self.projections)
         if self.scope not in modules.SCOPES:
             raise ValueError(f"scope={self.scope}: must be one of {', '.join(modules.SCOPES)}")
 
