@@ -143,8 +143,10 @@ def is_without(line: Line) -> bool:
 def model_is_plain(line: Line) -> bool:
     """Whether the model is that of cross-entropy alone, bit for bit, be there a module beside it or none."""
     reg = line.cell.config["reg"]
-    beside = "criteria" in reg and not _reaches_the_model(reg)
-    return is_without(line) or (beside and not reg.get("lambda_sced") and not reg.get("lambda_kl"))
+    weightless = (
+        ("criteria" in reg or reg["term"] == "sced") and not reg.get("lambda_sced") and not reg.get("lambda_kl")
+    )
+    return is_without(line) or (weightless and not _reaches_the_model(reg))
 
 
 def _reaches_the_model(reg: Mapping) -> bool:

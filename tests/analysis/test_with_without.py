@@ -74,6 +74,7 @@ def test_a_cell_whose_model_is_the_plain_one_is_no_pair_and_in_no_family_of_test
     """A module that leaves the model alone: its p would be 1 by construction, and weigh on all others'."""
     before, after = spread(80, 2, 1, n=20), spread(81, 2, 2, n=20)
     regs = [Ivra(), Smat(scope="module"), Ivra(criteria=[]), Ivra(criteria=[], scope="joint")]
+    regs.append(Sced(lambda_sced=0.0, lambda_kl=0.0))
     regs.append(Smat(criteria=["sim"], scope="joint"))  # simulatability reaches the module alone
     plain = [make_cell("AQ", "esnli", before), *(make_cell("AQ", "esnli", before, reg=reg) for reg in regs)]
     moved = [Sced(), Ivra(lambda_sced=0.1), Ivra(criteria=[], lambda_kl=0.1), Ivra(scope="joint")]
