@@ -168,7 +168,7 @@ class Composer:
         return job
 
     def fitting(self, overrides: Overrides, lacking: str) -> Overrides | None:
-        """The overrides without those whose key the cell's choices lack, or give no weight; None to skip such a cell."""
+        """The overrides without those whose key the cell lacks, or gives no weight; None where it is to be skipped."""
         values = {override: value for override in overrides if (value := self._value(override))}
         job = self._chosen(tuple(override for override in overrides if override not in values))
         amiss = {
