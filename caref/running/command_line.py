@@ -126,7 +126,26 @@ def _wrong(override: str, error: Exception, typed: Sequence[str]) -> str:
     return f"{_short(override)}: {next(iter(str(error.__cause__ or error).splitlines()))}"
 
 
+def _twice(group: str, error: Exception, typed: Sequence[str]) -> str:
+    if group in keys.groups_beside_the_job():
+        return f"{group}: chosen twice; write +{group}=[a,b] once"
+    return f"{group}: chosen twice; write {group}=... once, without a +"
+
+
+def _one(group: str, error: Exception, typed: Sequence[str]) -> str:
+    """Of several choices where a job has one."""
+    listed = (re.fullmatch(rf"\+*{group}=\[(.+)\]", override) for override in typed)
+    several = next((found[1] for found in listed if found), "a,b")
+    return f"{group}: a job has one; -m {group}={several}, without brackets, makes a sweep over several"
+
+
+def _of_wandb(sweep: str, error: Exception, typed: Sequence[str]) -> str:
+    grid = sweep.removeprefix("wandb_")
+    return f"+sweeps={sweep}: is W&B's, see `wandb sweep sweeps/{sweep}.yaml`; without W&B it is -m +sweeps={grid}"
+
+
 _ANSWERS = {
+    r"In 'sweeps/(wandb_\w+)': ConfigKeyError": _of_wandb,
     r"Could not override '([^']+)'": lambda key, _, typed: keys.no_such(key, typed),
     r"Error merging override (.+)": _wrong,
     r"Ambiguous value for argument '(.+)' 1\.": _several,
@@ -137,10 +156,9 @@ _ANSWERS = {
     r"(unexpected keyword argument '\w+'.* full_key: [\w.]+)": lambda said, *_: re.sub(
         r".*argument '(\w+)'.* full_key: ([\w.]+)", r"\2.\1: there is no such key", said
     ),
-    r"Multiple values for ([\w/]+)\.": lambda group, *_: f"{group}: chosen twice; write {group}=... once, without a +",
-    r"schema/(\w+)@\1 appears more than once": (
-        lambda group, *_: f"{group}: a job has one; several, with commas and without brackets, make a sweep with -m"
-    ),
+    r"Multiple values for ([\w/]+)\.": _twice,
+    r"Multiple values for schema/(\w+)@\1": _one,
+    r"schema/(\w+)@\1 appears more than once": _one,
 }
 
 

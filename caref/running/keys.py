@@ -130,8 +130,7 @@ def no_such(key: str, typed: Sequence[str]) -> str:
     group, _, name = key.rpartition(".")
     if others := having(key):
         part = key.partition(".")[0]
-        chosen = [override for override in typed if override.startswith(f"{part}=")]
-        lacking = chosen[-1] if chosen else f"the {part} of this job"
+        lacking = _typed(part, typed) or f"the {part} of this job"
         return f"{key}: {lacking} has no such key; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it"
     for beside in groups_beside_the_job():
         if difflib.get_close_matches(key, [beside], cutoff=0.8):
@@ -139,8 +138,26 @@ def no_such(key: str, typed: Sequence[str]) -> str:
             return f"{key}: there is no such key; did you mean +{beside}={value}?"
     near = {one.rpartition(".")[2]: one for one in known() if one.rpartition(".")[0] == group}
     meant = [one for one in known() if not group and one.endswith(f".{name}")]  # lr for train.lr
+    meant.sort(key=lambda one: not _held(one, typed))
     meant += [near[one] for one in difflib.get_close_matches(name, near, n=1)]
     return f"{key}: there is no such key; " + (f"did you mean {meant[0]}?" if meant else "see run.py --help")
+
+
+def _typed(group: str, typed: Sequence[str]) -> str | None:
+    """The override that chooses of a group."""
+    chosen = [override for override in typed if override.startswith(f"{group}=")]
+    return chosen[-1] if chosen else None
+
+
+def _held(key: str, typed: Sequence[str]) -> bool:
+    """Whether a key of some job is one of the job that was typed."""
+    others, group = having(key), key.partition(".")[0]
+    usual = [
+        f"{group}={one[group]}"
+        for one in OmegaConf.load(CONF / "config.yaml").defaults
+        if OmegaConf.is_dict(one) and group in one
+    ]
+    return not others or (_typed(group, typed) or "".join(usual)) in others
 
 
 def _kinds(group: str) -> dict[str, type]:

@@ -23,6 +23,11 @@ REFUSED = {
     "-m reg=none,sced +reg.gamma=1": "reg.gamma: there is no such key",
     "reg=ivra reg.alpha=1.5": "reg.alpha=1.5: reg.lambda_sced=0 gives SCED no weight",
     "-m reg.lambda_sced=0,0.1 reg.beta=2": "reg.lambda_sced=0: reg.beta=2: reg.lambda_sced=0 gives .*lacking=drop",
+    "alpha=2": r"alpha: there is no such key; did you mean reg.alpha\?",
+    "reg=none peft=lora_r4 alpha=2": r"alpha: there is no such key; did you mean peft.alpha\?",
+    "-m +experiments=rq1 +experiments=rq2": r"experiments: chosen twice; write \+experiments=\[a,b\] once",
+    "peft=[aq,lora_r4]": "peft: a job has one; -m peft=aq,lora_r4, without brackets, makes a sweep over several",
+    "-m +sweeps=wandb_alpha_beta": r".*`wandb sweep sweeps/wandb_alpha_beta.yaml`; .* -m \+sweeps=alpha_beta",
     # a value of the wrong kind
     "train.epochs=abc": "train.epochs=abc: must be a whole number",
     "train.lr=": "train.lr=: must be a number",
