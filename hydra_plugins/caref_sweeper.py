@@ -93,6 +93,7 @@ class CellSweeper(Sweeper):
     def _cells(self, arguments: Sequence[str]) -> Iterator[Overrides]:
         loader = self._context.config_loader
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
+        _refuse_twice(parsed)
         given = {override.key_or_group for override in parsed}
         bringing = [one for one in parsed if self._brings_a_grid(one)]
         experiments = [one for one in bringing if one.is_sweep_override()]
@@ -129,12 +130,28 @@ def _sweep_settings(hydra: DictConfig) -> tuple[dict, dict]:
     return parts, parts["sweeper"].pop("grids", {})
 
 
+def _refuse_twice(parsed: Sequence[Override]) -> None:
+    """Refuse a key that is given twice where one of both is a sweep, whose other values would be unread.
+
+    Raises:
+        UserError: naming the key.
+    """
+    for override in parsed:
+        key = override.get_key_element().lstrip("+")
+        same = [one for one in parsed if one.get_key_element().lstrip("+") == key]
+        if len(same) > 1 and len(_alternatives(override)) > 1:
+            raise UserError(f"{key}: given twice, and swept; give all its values at once, {key}=a,b")
+
+
 def _alternatives(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [override.input_line]
     if not override.is_discrete_sweep():
         raise ConfigCompositionException(f"{override.input_line}: a sweep needs a list of values")
-    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    found = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    if not found:
+        raise ConfigCompositionException(f"{override.input_line}: stands for nothing; list the values, with commas")
+    return found
 
 
 class Composer:

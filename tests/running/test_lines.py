@@ -58,6 +58,10 @@ REFUSED = {
     "-m reg=none,sced reg.alpha=1,2": "reg.alpha: reg=none has no such key; .*hydra.sweeper.lacking=drop",
     "-m peft=aq,lora_r4 peft.r=8": "peft.r: peft=aq has no such key; .*peft=lora_r4 have it; .*lacking=drop",
     "-m tracker=none,wandb tracker.project=x": "tracker.project: tracker=none has no such key; tracker=wandb has it",
+    "-m reg.alpha=glob(*)": r"reg.alpha=glob\(\*\): stands for nothing; list the values",
+    "-m dataset=esnli,ecqa dataset=comve": "dataset: given twice, and swept; give all its values at once",
+    "-m reg.alpha=1,2 reg.alpha=3,4": "reg.alpha: given twice, and swept",
+    "-m +experiments=rq1,rq2 +experiments=rq3": "experiments: given twice, and swept",
     "-m hydra.sweeper.lacking=skp": "hydra.sweeper.lacking=skp: must be one of refuse, drop, skip",
     "-m reg=none reg.alpha=1 hydra.sweeper.lacking=skip": "leaves no cell",
     # a project that W&B refuses
