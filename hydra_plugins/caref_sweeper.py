@@ -140,7 +140,8 @@ def _refuse_twice(parsed: Sequence[Override]) -> None:
         key = override.get_key_element().lstrip("+")
         same = [one for one in parsed if one.get_key_element().lstrip("+") == key]
         if len(same) > 1 and len(_alternatives(override)) > 1:
-            raise UserError(f"{key}: given twice, and swept; give all its values at once, {key}=a,b")
+            told = f"give all its values at once, {override.get_key_element()}=a,b"
+            raise UserError(f"{key}: given twice, and swept; {told}")
 
 
 def _alternatives(override: Override) -> list[str]:
