@@ -8,7 +8,7 @@ import torch
 from additive import made
 
 from caref.errors import UserError
-from caref.evidence.attribution import lime
+from caref.evidence.attribution import lime, random
 from caref.evidence.attribution.integrated_gradients import integrated, masked
 from caref.evidence.gradients import Batch
 from caref.evidence.leads import lead
@@ -157,7 +157,7 @@ def test_questions_drawn_are_no_first_ones_and_not_by_what_random_words_are_draw
     asked = [made(seed, 12) for seed in range(2000)]
     order = drawn_order(asked)
     assert sorted(order) == list(range(2000)) and abs(np.mean(order[:400]) - 1000) < 100
-    scores = Reading(None, None, [asked]).word_scores("random")[0]
+    (scores,) = random.attribute(Reading(None, None, [asked]), None)
     assert np.mean([scores[place][0] for place in order[:400]]) == pytest.approx(0.5, abs=0.06)
     assert (drawn_order(asked, 1) != order).any()
 
