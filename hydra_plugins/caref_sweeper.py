@@ -131,15 +131,15 @@ def _sweep_settings(hydra: DictConfig) -> tuple[dict, dict]:
 
 
 def _refuse_twice(parsed: Sequence[Override]) -> None:
-    """Refuse a key that is given twice where one of both is a sweep, whose other values would be unread.
+    """Refuse a sweep over a key that is given once more after it: the last counts, and the sweep would be unread.
 
     Raises:
         UserError: naming the key.
     """
-    for override in parsed:
+    for place, override in enumerate(parsed):
         key = override.get_key_element().lstrip("+")
-        same = [one for one in parsed if one.get_key_element().lstrip("+") == key]
-        if len(same) > 1 and len(_alternatives(override)) > 1:
+        later = [one for one in parsed[place + 1 :] if one.get_key_element().lstrip("+") == key]
+        if later and len(_alternatives(override)) > 1:
             told = f"give all its values at once, {override.get_key_element()}=a,b"
             raise UserError(f"{key}: given twice, and swept; {told}")
 

@@ -96,6 +96,7 @@ RUN = {  # a line, and the last line of what it would run
     "-m +experiments=rq1,rq2 +sweeps=feb_shards": "28 cells, 28 splits:",
     "-m +experiments=faithfulness": "8 cells, 8 splits:",
     "-m peft=lora_r4,lora_r128 peft.r=8": "2 cells, 2 splits:",
+    "-m train.lr=1e-3 train.lr=1e-4,1e-5": "2 cells, 2 splits:",
     "-m reg=none,sced reg.alpha=1,2 hydra.sweeper.lacking=drop": "3 cells, 3 splits:",
     "-m reg=none,sced reg.alpha=1,2 hydra.sweeper.lacking=skip": "2 cells, 2 splits:",
     "-m reg.lambda_sced=0,0.1 reg.alpha=1,2 hydra.sweeper.lacking=drop": "3 cells, 3 splits:",
