@@ -6,7 +6,6 @@ Hydra finds its plugins in packages named hydra_plugins on the import path; run.
 import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -186,17 +185,12 @@ class Composer:
         return job
 
     def fitting(self, overrides: Overrides, lacking: str) -> Overrides | None:
-        """The overrides without those whose key the cell lacks, or gives no weight; None where it is to be skipped."""
+        """The overrides without those whose key the cell's choices lack; None where such a cell is to be skipped."""
         values = {override: value for override in overrides if (value := self._value(override))}
         job = self._chosen(tuple(override for override in overrides if override not in values))
         amiss = {
             override for override, value in values.items() if keys.having(value.key_or_group) and lacks(job, value)
         }
-        for override, value in values.items():
-            if value.key_or_group == "reg.lambda_sced" and override not in amiss:
-                with suppress(OmegaConfBaseException):  # refused when the cell is composed
-                    OmegaConf.update(job, value.key_or_group, value.value())
-        amiss |= {override for override, value in values.items() if keys.without_weight(value.key_or_group, job)}
         if amiss and lacking == "skip":
             return None
         return tuple(override for override in overrides if override not in amiss)

@@ -6,13 +6,13 @@ Whatever is asked of the models is kept, so that several measures may ask for th
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from importlib import import_module
 
 import numpy as np
 
 from caref.data.batches import Encoded, for_backbone, mask_token
 from caref.data.examples import Example
 from caref.data.prompts import normalised, offered_once, text
+from caref.evidence import attribution as attributions
 from caref.evidence.choices import DEFINITIONS, Asked, by_token, log_probabilities
 from caref.evidence.words import Word, without, words_of
 from caref.models.asking import Beside
@@ -221,8 +221,7 @@ class Reading:
     def _found(self, attribution: str, target: str) -> list[list[np.ndarray]]:
         key = attribution, target
         if key not in self._kept:
-            attribute = import_module(f"caref.evidence.attribution.{attribution}").attribute
-            self._kept[key] = attribute(self, self.explained(target))
+            self._kept[key] = attributions.of(attribution).attribute(self, self.explained(target))
         return self._kept[key]
 
 

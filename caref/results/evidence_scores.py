@@ -127,10 +127,15 @@ SCORES: Mapping[str, Score] = {
         "flips less random", "points", 2, True, "flips less those of as many random words", False, tested=True
     ),
     "erasure.*.flips_over_content": _score(
-        "flips less random content words", "points", 2, True, "flips less those of as many words it could name", False
+        "flips less random content words",
+        "points",
+        2,
+        True,
+        "flips less those of random words it could name",
+        False,
     ),
     "erasure.*.flips_over_random_marked": _score(
-        "the same, where people marked", "points", 2, True, "flips less random, of examples with marks alone", False
+        "flips less random where marked", "points", 2, True, "the same, of examples that people marked alone", False
     ),
     "erasure.*.tau": _score(
         "τ with leave-one-out", "", 3, True, "Kendall's rank correlation of the words' scores", False, tested=True

@@ -76,7 +76,7 @@ def refuse_unknown(job: DictConfig) -> None:
 
 
 def refuse_unread(overrides: Iterable[str], job: DictConfig) -> None:
-    """Refuse what a line gives to a job that does not read it: the cell would be another's under a new name.
+    """Refuse what a line gives to a model that does not read it: the cell would be another's under a new name.
 
     Args:
         overrides: of the line; conf/ itself describes the shape of models with files, for whoever counts parameters.
@@ -89,24 +89,13 @@ def refuse_unread(overrides: Iterable[str], job: DictConfig) -> None:
             raise UserError(f"{override}: {told}")
 
 
-def without_weight(key: str, job: DictConfig) -> bool:
-    """Whether the key is one of SCED's own where this job gives SCED no weight."""
-    weight = OmegaConf.select(job, "reg.lambda_sced", throw_on_resolution_failure=False)
-    return key in ("reg.alpha", "reg.beta") and weight == 0
-
-
 def _unread(key: str, job: DictConfig) -> str | None:
-    """Why this job reads nothing of a key; None where it may."""
+    """Why this job's model reads nothing of a key; None where it may."""
     path = job.model.path
     if key.startswith("model.config.") and path is not None:
         return f"{path} says its own shape; model.path=null makes one up, untrained"
     if key == "model.revision" and job.model.revision is not None and not may_be_on_hub(path):
         return f"the hub alone has revisions, and {job.model.name} is not from there; leave it out"
-    if without_weight(key, job):
-        return (
-            "reg.lambda_sced=0 gives SCED no weight; raise that, or leave this out, which "
-            "hydra.sweeper.lacking=drop does in a sweep"
-        )
     if key == "evaluation.max_new_tokens" and job.model.kind == "classifier":
         return f"{job.model.name} chooses an answer and writes nothing; leave it out"
     return None

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from caref.analysis import risk
 from caref.data.prompts import normalised
 from caref.evidence.reading import Question, Reading
 
@@ -141,14 +142,8 @@ def auroc(confidence: np.ndarray, right: np.ndarray) -> float | None:
 
 
 def aurc(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Area under the risk-coverage curve: mean share of wrong answers among the n most confident, over all n.
-
-    Equally confident answers share their risk: it is the mean over all orders of them.
-    """
-    order = np.argsort(-confidence, kind="stable")
-    _, tie, sizes = np.unique(-confidence[order], return_inverse=True, return_counts=True)
-    wrong = (np.bincount(tie, weights=~right[order]) / sizes)[tie]
-    return float((wrong.cumsum() / np.arange(1, len(wrong) + 1)).mean())
+    """Area under the risk-coverage curve: mean share of wrong answers among the n most confident, over all n."""
+    return float(risk.over_coverage(confidence, ~right).mean())
 
 
 def temperature(log_p: np.ndarray, labels: np.ndarray) -> float:

@@ -7,7 +7,6 @@ confidence; no temperature moves any of these.
 """
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 
 import numpy as np
 from scipy.optimize import brentq
@@ -48,7 +47,7 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
         ]
         flips = _flips(reading, tops)
         over = {"random": _over(flips, _random_flips(reading, tops, lambda one: one.rankable))}
-        if nameable := getattr(import_module(f"{attribution.__name__}.{name}"), "nameable", None):
+        if nameable := getattr(attribution.of(name), "nameable", None):
             over["content"] = _over(flips, _random_flips(reading, tops, nameable))
         for split, scores in enumerate(found):
             # An example of which no word is named tells nothing.

@@ -21,6 +21,9 @@ class Sced(Definition):
     def __post_init__(self):
         at_least(1, alpha=self.alpha)
         at_least(0, beta=self.beta, lambda_sced=self.lambda_sced, lambda_kl=self.lambda_kl)
+        for name in ("alpha", "beta"):
+            if not self.lambda_sced and getattr(self, name) != getattr(Sced, name):
+                raise ValueError(f"{name}={getattr(self, name)}: lambda_sced=0 gives SCED no weight; leave it out")
 
     def terms(self, predicted: Predicted) -> dict[str, Term]:
         at = predicted.per_token(self.alpha, self.beta)

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from caref.analysis import risk
 from caref.analysis.every_cell import titles
 from caref.analysis.evidence_compared import Evidence, Held
 from caref.analysis.labels import attribution_label
@@ -103,8 +104,7 @@ def risk_coverage(held: Held, results_dir: Path) -> tuple[Any, list[str]]:
             amiss.append(f"left out of the risk-coverage curve: {error}")
             continue
         if len(wrong):
-            order = np.argsort(-confidence, kind="stable")
-            curves.append(wrong[order].cumsum() / np.arange(1, len(wrong) + 1))
+            curves.append(risk.over_coverage(confidence, wrong))
     longest = max(map(len, curves), default=0)
     grid = np.arange(1, longest + 1) / max(1, longest)
     return np.array([np.interp(grid, np.arange(1, len(one) + 1) / len(one), one) for one in curves]), amiss
