@@ -99,7 +99,7 @@ def _writer(model, backbone: Backbone, max_new_tokens: int, splits: int) -> Call
             inputs["decoder_input_ids"] = torch.tensor([backbone.start] * len(examples))
             inputs["decoder_attention_mask"] = torch.ones_like(inputs["decoder_input_ids"])
         inputs = {name: tensor.to(backbone.device) for name, tensor in inputs.items()}
-        with backbone.autocast(), heads.given(model, torch.Tensor.contiguous):
+        with backbone.autocast():
             tokens = model.generate(**inputs, generation_config=greedy, custom_generate=decode)
         tokens = tokens[:, inputs["input_ids"].shape[1] if left else len(backbone.start) :]
         # A model may have more output rows than its tokenizer has tokens; what such a row stands for says nothing.
