@@ -222,6 +222,18 @@ def test_a_head_is_copied_once_for_all_batches_of_a_pass(family):
         assert copies.count == 1
 
 
+@pytest.mark.parametrize("family", ("mt5", "mixtral"))
+def test_what_a_head_is_given_is_laid_out_as_a_whole(family):
+    """Of a slice, as `logits_to_keep` leaves one, PyTorch's product in bfloat16 takes a hundred times as long."""
+    backbone = loaded(family, torch.bfloat16)
+    given = []
+    backbone.model.get_output_embeddings().register_forward_hook(lambda module, args, output: given.append(args[0]))
+    by_token(backbone.model, backbone, [[Asked(one.prompt, ((40, 1), (41, 1))) for one in EXAMPLES]], 3)
+    side_by_side(backbone.model, backbone, [EXAMPLES], 3, max_new_tokens=3)
+    assert len(given) >= 4
+    assert all(hidden.is_contiguous() for hidden in given)
+
+
 @pytest.mark.parametrize("splits", (1, 2))
 def test_of_two_tokens_nearly_as_likely_the_likelier_is_written_in_bfloat16_too(composed, splits):
     job = composed("model=tiny_llama", "peft=base", "++model.config.tie_word_embeddings=false")
