@@ -32,7 +32,8 @@ class Workload:
             return compose("config", [*self.overrides(peft), *more])
 
     def overrides(self, peft: str = "aq") -> Sequence[str]:
-        return [f"model={self.model}", f"peft={peft}", *self.line, "bertscore=minilm", f"source.root={data_root()}"]
+        root = [f"source.root={data_root()}"] if "source=files" in self.line else []
+        return [f"model={self.model}", f"peft={peft}", *self.line, "bertscore=minilm", *root]
 
 
 _ESNLI = ("dataset=esnli", "source=files")

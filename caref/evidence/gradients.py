@@ -54,8 +54,8 @@ class Batch:
 
     def __init__(self, reading: Reading, questions: Sequence[Question], chosen: Sequence[int]):
         self._reading = reading
-        lookup.check(reading.model, "evidence.attributions", len(reading.splits))
         backbone = reading.backbone
+        lookup.check(reading.model, backbone, "evidence.attributions", len(reading.splits))
         self.tokenizer = backbone.tokenizer
         targets = [one.asked.continuations[label] for one, label in zip(questions, chosen, strict=True)]
         pairs = zip((one.asked.prompt for one in questions), targets, strict=True)

@@ -79,7 +79,7 @@ def beside(backbone: Backbone, peft: "Peft", objective: "Objective | None", spli
             f"reg: differentiates attention twice, and {computed} attention can be only once; take another model"
         )
     if erased := objective.definition.erases():
-        lookup.check(backbone.model, "reg.criteria")
+        lookup.check(backbone.model, backbone, "reg.criteria")
         if erased == "mask":
             _mask_token(backbone)
     layers = audible(backbone, peft, objective.definition.site)

@@ -11,11 +11,13 @@ from caref.models import reach
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from caref.models.backbones import Backbone
+
 _alike: "WeakKeyDictionary[torch.nn.Module, bool]" = WeakKeyDictionary()
 _CLOSE = 1e-3  # of the largest logit; the same numbers are computed either way
 
 
-def check(model: "PreTrainedModel", who: str, splits: int = 1) -> None:
+def check(model: "PreTrainedModel", backbone: "Backbone", who: str, splits: int = 1) -> None:
     """Refuse a model that does something to its embeddings only where it looks them up itself, as Pegasus scales them.
 
     What is erased from embeddings, or differentiated by them, would be of another text than the one that is read. Found
@@ -23,6 +25,7 @@ def check(model: "PreTrainedModel", who: str, splits: int = 1) -> None:
 
     Args:
         model: in evaluation mode.
+        backbone: what it was made of, for what it computes under.
         who: the key or the part that gives it embeddings.
         splits: how many models lie in this one.
 
@@ -31,7 +34,7 @@ def check(model: "PreTrainedModel", who: str, splits: int = 1) -> None:
     """
     if model not in _alike:
         text = reach.a_text(model, splits)
-        with torch.no_grad():
+        with torch.no_grad(), backbone.autocast():
             of_tokens = model(**text, use_cache=False).logits
             embeddings = model.get_input_embeddings()(text.pop("input_ids"))
             of_embeddings = model(inputs_embeds=embeddings, **text, use_cache=False).logits
