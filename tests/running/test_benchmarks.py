@@ -1,4 +1,4 @@
-"""Benchmarks that reach inside the package still run: on a tiny random model and demo data, whose times say nothing."""
+"""Benchmarks that reach inside the package run through, on a tiny random model and demo data."""
 
 import importlib
 from pathlib import Path
@@ -24,8 +24,8 @@ def test_what_evidence_adds_to_a_split_is_told(benchmark):
     evidence = benchmark("evidence")
     tiny = benchmark("workloads").BY_MODEL["tiny_t5"]
     quick, full = evidence.split(tiny, ("quick", "full"), 1, SIZES)
+    assert [figure.what.split(",")[0] for figure in (quick, full)] == ["evidence=quick", "evidence=full"]
     assert (quick.least, full.least) == (4, 0.5)
-    assert 0 < quick.seconds < full.seconds
 
 
 def test_packs_are_timed(benchmark):
@@ -34,7 +34,7 @@ def test_packs_are_timed(benchmark):
     bench, splits = packed.made_ready(asked, packed.BY_MODEL["tiny_t5"], "aq")
     alone, together = (packed.bench_of(bench, splits, size) for size in (1, 2))
     assert alone.written == together.written
-    assert min(*alone.seconds.values(), *together.seconds.values()) > 0
+    assert alone.seconds.keys() == together.seconds.keys() == set(packed.PHASES)
 
 
 def test_where_time_goes_is_told(benchmark, monkeypatch, capsys):
