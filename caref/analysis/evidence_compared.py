@@ -16,6 +16,7 @@ from caref.results import evidence
 from caref.results.evidence import Found
 from caref.results.evidence_names import CONTROLS, Name, named
 
+_STUDENTS = ("student_lr", "student_steps")  # told where they are not the usual ones
 _OF_THE_MODULE = "ivra"  # the attribution that reads it
 
 
@@ -93,7 +94,8 @@ class Question:
         other = f", not as computed today: {before}" if (before := evidence.outdated(self.asked)) else ""
         choices = "" if self.asked.get("choices") == "tree" else ", choices by all their tokens"
         module = f", modules of cell {lent}" if (lent := self.asked.get("module")) else ""
-        return f"{examples}, removed words {removal}{choices}{module}; question {self.mark}{other}"
+        students = "".join(f", {key.replace('_', ' ')} {self.asked[key]}" for key in _STUDENTS if key in self.asked)
+        return f"{examples}, removed words {removal}{choices}{module}{students}; question {self.mark}{other}"
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,8 @@ class Evidence:
     choices: str = "tree"  # p of a choice: tree, shared where choices part; sequence, of all its tokens summed
     module: str | None = None  # RESULTS/SIGNATURE whose modules `ivra` reads, split by split; null: those trained here
     epochs: list[int] = field(default_factory=list)  # also after so many epochs of the training; 0: before it
+    student_lr: float = 5e-3  # of simulatability's students, which learn by plain SGD; SMaT's
+    student_steps: int = 100  # of 8 examples each, that they learn for
 
 
 @dataclass

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from caref.config.kinds import checked
 from caref.config.ranges import repeated
-from caref.config.schema import MISSING, plain
+from caref.config.schema import MISSING, Evidence, plain
 from caref.errors import UserError
 
 EVIDENCE = Path(__file__).parents[1] / "evidence"
@@ -32,8 +32,9 @@ _AT_LEAST = {
     "model.dropout": 0,
     "bertscore.layer": 1,
     "evidence.examples": 1,
+    "evidence.student_steps": 1,
 }
-_ABOVE = {"train.lr": 0, "train.max_grad_norm": 0}
+_ABOVE = {"train.lr": 0, "train.max_grad_norm": 0, "evidence.student_lr": 0}
 _BELOW = {"model.dropout": 1}
 _ONE_OF = {
     "train.precision": ("auto", "bf16", "fp32"),
@@ -54,6 +55,11 @@ _UNMEASURED = {
     "evidence.removal": "delete",
     "evidence.choices": "tree",
     "evidence.epochs": [],
+}
+# What one measure alone reads, which one, and what it is where it is not asked for.
+_READ_BY = {
+    "evidence.student_lr": ("simulatability", Evidence.student_lr),
+    "evidence.student_steps": ("simulatability", Evidence.student_steps),
 }
 _NO_PROJECT = "/\\#?%:"
 _RULES = (
@@ -109,6 +115,9 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     for key, silent in _UNMEASURED.items():
         if values[key] != silent and not values["evidence.measures"]:
             yield key, "nothing is measured then; choose evidence=quick or evidence=full"
+    for key, (measure, usual) in _READ_BY.items():
+        if values[key] != usual and measure not in values["evidence.measures"]:
+            yield key, f"{measure} alone reads it; add it to evidence.measures"
     if values["evidence.module"] is not None and "ivra" not in values["evidence.attributions"]:
         yield "evidence.module", "ivra alone reads it; add it to evidence.attributions"
     if epochs := values["evidence.epochs"]:

@@ -72,8 +72,8 @@ def probe(
     Args:
         model: the trained models in one, as `caref.models.packed` makes it.
         written: what each split's model wrote for its `chosen` examples, by their places.
-        asked: `examples`, `attributions`, `measures`, `removal` and `choices`, as `caref.config.schema.Evidence` has
-            them.
+        asked: `examples`, `attributions`, `measures`, `removal`, `choices`, `student_lr` and `student_steps`, as
+            `caref.config.schema.Evidence` has them.
         batch_size: questions of a split at a time.
         max_new_tokens: where a generation is cut.
         answers_only: the models learnt to explain nothing: what asks for explanations is then left out.
@@ -103,6 +103,8 @@ def probe(
         beside=beside,
         untrained=untrained,
         pupil=pupil,
+        student_lr=asked["student_lr"],
+        student_steps=asked["student_steps"],
     )
     scores: list[dict[str, float | None]] = [{} for _ in splits]
     for name in measures:

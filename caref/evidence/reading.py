@@ -110,6 +110,7 @@ class Reading:
         beside: the module that explains the models, where their objective trained one.
         untrained: in its block the model as it was before the training, see `caref.models.packed.PackedPart`.
         pupil: a student that may be taught to foresee them.
+        student_lr: the rate at which it learns, for `student_steps` steps.
     """
 
     model: object
@@ -124,6 +125,8 @@ class Reading:
     beside: Beside | None = None
     untrained: Callable[[], AbstractContextManager] | None = None
     pupil: Pupil | None = None
+    student_lr: float = 5e-3
+    student_steps: int = 100
 
     def __post_init__(self):
         if self.model is not None:

@@ -35,6 +35,9 @@ REVISED = {
     **dict.fromkeys(("prompting", "prompting_top", "prompting_untrained", "prompting_top_untrained"), 1),
 }
 
+# What were no keys once, and what stood for each.
+_LATER = {"epochs": [], "module": None, "student_lr": 5e-3, "student_steps": 100}
+
 
 @dataclass
 class Found:
@@ -52,8 +55,8 @@ def described(evidence: Mapping) -> dict:
     asked = {key: value for key, value in evidence.items() if key != "name"}
     if revised := _revised(asked):
         asked["revised"] = revised
-    for later in ("epochs", "module"):  # which were no keys once
-        if not asked.get(later):
+    for later, usual in _LATER.items():
+        if asked.get(later, usual) == usual:
             asked.pop(later, None)
     return {"edition": EDITION} | asked
 

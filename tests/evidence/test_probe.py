@@ -26,7 +26,15 @@ MEASURES = [
     "robustness",
     "skewness",
 ]
-ASKED = {"examples": 5, "attributions": ATTRIBUTIONS, "measures": MEASURES, "removal": "delete", "choices": "tree"}
+ASKED = {
+    "examples": 5,
+    "attributions": ATTRIBUTIONS,
+    "measures": MEASURES,
+    "removal": "delete",
+    "choices": "tree",
+    "student_lr": 5e-3,
+    "student_steps": 100,
+}
 
 
 def split_of(index: int, seed: int) -> Split:

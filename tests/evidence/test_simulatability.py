@@ -13,6 +13,7 @@ from caref.models import backbones
 from caref.models.packed import packed_part
 
 SEEDS = (7004, 3639)
+RATE, STEPS = 0.5, 4  # so that four steps are seen
 
 
 @pytest.fixture
@@ -95,13 +96,13 @@ def by_hand(backbone, peft, asked, labels, shares) -> list[int]:
 
         part.model.eval()
         stream = [place for nth in range(1, 40) for place in sorted(taught, key=lambda p, u=None, n=nth: draw(n)[p])]
-        for step in range(4):
+        for step in range(STEPS):
             batch = stream[measure.BATCH * step : measure.BATCH * (step + 1)]
             loss = sum(loss_of(place) for place in batch) / measure.BATCH
             gradients = torch.autograd.grad(loss, learns)
             with torch.no_grad():
                 for weight, gradient in zip(learns, gradients, strict=True):
-                    weight -= measure.RATE * gradient
+                    weight -= RATE * gradient
         with torch.no_grad():
             return [
                 part.model(input_ids=torch.tensor([asked[place].asked.prompt])).logits[0, 0].tolist()
@@ -109,15 +110,14 @@ def by_hand(backbone, peft, asked, labels, shares) -> list[int]:
             ]
 
 
-def test_a_student_is_what_a_loop_makes_of_it(loaded, peft, monkeypatch):
-    monkeypatch.setattr(simulatability, "STEPS", 4)
-    monkeypatch.setattr(simulatability, "RATE", 0.5)  # so that four steps are seen
+def test_a_student_is_what_a_loop_makes_of_it(loaded, peft):
     backbone = loaded("tiny_classifier")
     asked = questions(backbone, count=10)
     told = []
     with packed_part(backbone, peft("lora_r4"), [SEEDS[0]], 10, teaching=True) as part:
         moved(part)
-        reading = Reading(part.model, backbone, [asked], attributions=["saliency"], pupil=part.pupil)
+        reading = Reading(part.model, backbone, [asked], attributions=["saliency"], pupil=part.pupil,
+                          student_lr=RATE, student_steps=STEPS)  # fmt: skip
         (labels,) = reading.predicted()
         own = reading.log_p_of
         reading.log_p_of = lambda asked: told.append(own(asked)) or told[-1]  # what students are asked is kept
@@ -135,9 +135,7 @@ def test_a_student_is_what_a_loop_makes_of_it(loaded, peft, monkeypatch):
 
 
 @pytest.mark.parametrize("model", ("tiny_classifier", "tiny_t5", "tiny_llama"))
-def test_packed_students_foresee_as_each_alone_and_the_model_stays(loaded, peft, model, monkeypatch):
-    monkeypatch.setattr(simulatability, "STEPS", 3)
-    monkeypatch.setattr(simulatability, "RATE", 0.1)
+def test_packed_students_foresee_as_each_alone_and_the_model_stays(loaded, peft, model):
     backbone, own = loaded(model), peft("aq")
     asked = [questions(backbone, split) for split in range(2)]
 
@@ -146,7 +144,15 @@ def test_packed_students_foresee_as_each_alone_and_the_model_stays(loaded, peft,
             moved(part)
             before = [weight.detach().clone() for weight in part.parameters]
             found = simulatability.measure(
-                Reading(part.model, backbone, splits, attributions=["random", "attention"], pupil=part.pupil)
+                Reading(
+                    part.model,
+                    backbone,
+                    splits,
+                    attributions=["random", "attention"],
+                    pupil=part.pupil,
+                    student_lr=0.1,
+                    student_steps=3,
+                )
             )
             assert all(torch.equal(*pair) for pair in zip(before, part.parameters, strict=True))
             assert all(weight.grad is None for weight in part.parameters)

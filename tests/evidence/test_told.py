@@ -30,6 +30,8 @@ def asked_of(backbone, examples, written, attributions=ATTRIBUTIONS, measures=ME
         "measures": measures,
         "removal": "delete",
         "choices": "tree",
+        "student_lr": 5e-3,
+        "student_steps": 100,
     }
     split = Split(0, 7004, (), tuple(examples))
     (found,) = probe(backbone.model, backbone, "esnli", [split], [written], asked, batch_size, max_new_tokens=6)

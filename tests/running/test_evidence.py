@@ -3,6 +3,8 @@
 import pytest
 from small_evidence import SMALL, material, of_cell, of_evidence, small_run  # noqa: F401 - the last is a fixture
 
+from caref.analysis import evidence_compared
+from caref.config import schema
 from caref.errors import SplitFailed, UserError
 from caref.results import evidence, store
 from caref.running import finished, forecast, jobs
@@ -84,6 +86,18 @@ def test_another_question_is_kept_beside_the_first(run):
         ("calibration", "coupling"),
         ("calibration", "coupling", "agreement", "mention", "erasure", "alignment", "consistency", "skewness"),
     }
+
+
+def test_how_students_learn_is_another_question_unless_it_is_the_usual(composed):
+    """What was asked before students' rate and steps were keys is the question it was."""
+    question = lambda *line: schema.plain(composed("evidence.measures=[simulatability]", *line))["evidence"]  # noqa: E731
+    usual = question()
+    before = {key: value for key, value in usual.items() if not key.startswith("student_")}
+    others = [question("evidence.student_lr=0.1"), question("evidence.student_steps=5")]
+    assert evidence.mark(before) == evidence.mark(usual)
+    assert len({evidence.mark(one) for one in (usual, *others)}) == 3
+    titles = [evidence_compared.Question(evidence.mark(one), evidence.described(one), [], []).title for one in others]
+    assert ", student lr 0.1; question" in titles[0] and ", student steps 5; question" in titles[1]
 
 
 def test_a_model_that_does_not_write_what_is_recorded_gets_nothing(run, composed, tmp_path):
@@ -191,6 +205,10 @@ def test_what_cannot_be_had_is_refused_before_any_training(run, tmp_path):
         (["evidence=quick", "evidence.epochs=[-1]"], "there is no epoch -1"),
         (["evidence=quick", "evidence.epochs=[1,0,1]"], "must ascend, each once: [0, 1]"),
         (["evidence.epochs=[0]"], "nothing is measured then; choose evidence=quick"),
+        (["evidence=quick", "evidence.student_lr=0.1"], "evidence.student_lr=0.1: simulatability alone reads it"),
+        (["evidence.student_steps=5"], "evidence.student_steps=5: simulatability alone reads it"),
+        (["evidence.measures=[simulatability]", "evidence.student_lr=0"], "evidence.student_lr=0.0: must be above 0"),
+        (["evidence.measures=[simulatability]", "evidence.student_steps=0"], "must be at least 1"),
     ],
 )
 def test_what_is_no_question_is_refused(composed, overrides, told):

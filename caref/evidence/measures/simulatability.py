@@ -2,7 +2,8 @@
 
 A student is the model as it was before its training. By plain SGD it learns the model's choices, never labels, on a
 fifth of the examples, and to explain them, by IvRA's module, as the attribution does; then it is asked the other
-examples without any explanation. Protocol: Xie et al. (2024), B.1; rate and weight of explanations: SMaT's.
+examples without any explanation. Protocol: Xie et al. (2024), B.1; weight of explanations, and rate unless another is
+asked for: SMaT's.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,7 @@ from caref.models.student import falls_short
 
 TEACHES = True  # what students start from is kept for it
 SHARE = 0.2  # of the examples, that students are taught on
-STEPS, BATCH = 100, 8
-RATE = 5e-3  # of SGD
+BATCH = 8
 WEIGHT = 5.0  # of the distance of explanations
 
 
@@ -77,9 +77,9 @@ def _foreseen(
 
     Args:
         shares: the explanations that it is told; None for none.
-        taught_for: steps; None for STEPS.
+        taught_for: steps; None for as many as are asked for.
     """
-    steps = STEPS if taught_for is None else taught_for
+    steps = reading.student_steps if taught_for is None else taught_for
     streams = [
         _stream([of[place] for place in taught], taught) for of, (taught, _) in zip(reading.splits, sides, strict=True)
     ]
@@ -94,7 +94,7 @@ def _foreseen(
             with torch.no_grad():
                 for weight, gradient in zip(weights, gradients, strict=True):
                     if gradient is not None:
-                        weight.sub_(gradient, alpha=RATE)
+                        weight.sub_(gradient, alpha=reading.student_lr)
         if not any(asked):
             return [np.array([], dtype=int) for _ in asked]
         told = reading.log_p_of(asked)
