@@ -9,6 +9,7 @@ from caref.analysis.choosing import Choice
 from caref.analysis.claims import Verdict
 from caref.analysis.every_cell import Line, lines
 from caref.analysis.evidence_compared import Evidence
+from caref.analysis.first_words import FirstWord, first_words
 from caref.analysis.significance import Comparison
 from caref.analysis.table1 import Table, tables
 from caref.analysis.with_without import MOST_SHOWN, Pair
@@ -47,7 +48,8 @@ class Findings:
     judgement: Judgement | None = None  # what people said, where they were asked
     evidence: Evidence = field(default_factory=Evidence)
     drawn_evidence: list[Figure] = field(default_factory=list)
-    unread_evidence: list[str] = field(default_factory=list)  # what its figures rest on and could not be read
+    first_words: list[FirstWord] = field(default_factory=list)
+    unread_evidence: list[str] = field(default_factory=list)  # what these two rest on and could not be read
 
     @property
     def ours(self) -> list[Line]:
@@ -132,7 +134,8 @@ def gather(cells: list[Cell], judgement: Judgement | None = None, results_dir: P
     if judgement:
         across.insert(0, human_scores.figure(judgement))
     evidence = evidence_compared.gather(found, pairs, results_dir) if results_dir else Evidence()
-    evidence_drawn = of_evidence.drawn(evidence, results_dir) if results_dir else ([], [])
+    evidence_drawn, undrawn = of_evidence.drawn(evidence, results_dir) if results_dir else ([], [])
+    first, unread = first_words(evidence, results_dir) if results_dir else ([], [])
     return Findings(
         setups,
         claims.printed(),
@@ -144,7 +147,9 @@ def gather(cells: list[Cell], judgement: Judgement | None = None, results_dir: P
         choices,
         judgement,
         evidence,
-        *evidence_drawn,
+        evidence_drawn,
+        first,
+        [*undrawn, *unread],
     )
 
 

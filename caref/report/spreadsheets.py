@@ -1,6 +1,6 @@
 """The report's numbers as CSV, unrounded: pairs.csv, chosen.csv, table1.csv, tests.csv, cells.csv; where there is
-evidence, also evidence.csv and evidence_tests.csv; where attention was trained, evidence_gains.csv; of ELECTRA,
-evidence_paper.csv.
+evidence, also evidence.csv, evidence_tests.csv and evidence_words.csv; where attention was trained, evidence_gains.csv;
+of ELECTRA, evidence_paper.csv.
 """
 
 import csv
@@ -28,6 +28,7 @@ def files(findings: Findings) -> dict[str, str]:
     if findings.evidence.questions:
         found["evidence.csv"] = _written(_EVIDENCE, _evidence(findings.evidence))
         found["evidence_tests.csv"] = _written(_EVIDENCE_TESTS, _evidence_tests(findings.evidence))
+        found["evidence_words.csv"] = _written(_EVIDENCE_WORDS, _evidence_words(findings))
         beyond = {"evidence_gains.csv": (_GAINS, _gains), "evidence_paper.csv": (_EVIDENCE_PAPER, _evidence_paper)}
         for name, (head, of) in beyond.items():
             if body := list(of(findings.evidence)):
@@ -258,6 +259,17 @@ def _evidence_tests(evidence: Evidence) -> Iterable[list[object]]:
                     *(found.mean, *(change.bounds or (None, None)), found.p, found.p_holm, found.effect, found.equal),
                     *_power(found),
                 ]
+
+
+_EVIDENCE_WORDS = ["signature", "model", "dataset", "peft", "reg", "question", "attribution", "word"]
+_EVIDENCE_WORDS += ["first", "texts", "share"]
+
+
+def _evidence_words(findings: Findings) -> Iterable[list[object]]:
+    for one in findings.first_words:
+        line = one.held.line
+        cell = [line.cell.signature, line.model, line.dataset, line.peft, line.reg]
+        yield [*cell, one.mark, one.attribution, one.word, one.first, one.texts, one.share]
 
 
 _GAINS = ["question", "configuration", "score", "dataset", "n", "attention", "ivra", "relative", "average", "datasets"]
