@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from caref.analysis import power
 from caref.analysis.claims import NOT_ENOUGH, SUPPORTED, p_value
 from caref.analysis.evidence_compared import Evidence, Held, Question, Shift
+from caref.analysis.first_words import FirstWord
 from caref.analysis.grid import Grid
 from caref.analysis.labels import attribution_label
 from caref.analysis.literature import ANY, NAMED_BY_THE_MODEL, OVER, Claim, Part, Verdict, tested
@@ -31,9 +32,12 @@ TOLD = (
     "bootstrap interval of the mean difference, which is of each by itself. Scores without p are shown, not tested. "
     f"Fewer than {LEAST_SPLITS} common splits are not tested. Of two modules beside one model only their own scores "
     "are. Detectable: the smallest true difference that so many splits, and 60, would show in this family of tests.",
+    "First most often: the words with the highest score in most texts, and in how many. An attribution that puts the "
+    "same words first in most texts explains none of them, whatever else it scores.",
     f"{CLAIMS}: each attribution is a part of its own, since the best of several, chosen by the score that is "
     "reported, is no finding. A claim is supported in a cell when each part of it holds (Holm's p over them below 5%).",
 )
+_FIRST = "first most often"
 _MEASURES = {"coupling": "answer coupling", "mention": "mention of inserted words", "skewness": "words"}
 _ONE_MODEL = " Both explain one model: only the module's scores can differ; random words are the control."
 
@@ -74,16 +78,31 @@ def _changed(name: Name, change: Change) -> list[str]:
     return [*head, *told, *tests, better, *power.shown(found, measure.text)]
 
 
-def attributions(held: Held, title: str) -> Grid | None:
-    """One cell: its attributions, a line each; None where it has none."""
+def attributions(held: Held, title: str, first: Sequence[FirstWord] = ()) -> Grid | None:
+    """One cell: its attributions, a line each; None where it has none.
+
+    Args:
+        first: what attributions put first, of this cell and others.
+    """
+    own = [one for one in first if one.held is held]
     names = {(name.key, name.answer): name for name in held.names if name.attribution}
     raw = {(name.attribution, name.key, name.answer): name for name in held.names}
     body = [
-        [attribution_label(one), *(_figure(held, raw.get((one, *column))) for column in names)]
+        [
+            attribution_label(one),
+            *(_figure(held, raw.get((one, *column))) for column in names),
+            *([_put_first([word for word in own if word.attribution == one])] if own else []),
+        ]
         for one in held.attributions
     ]
-    head = ["attribution", *(name.score.head for name in names.values())]
+    head = ["attribution", *(name.score.head for name in names.values()), *([_FIRST] if own else [])]
     return Grid(title, "", head, body, 1) if body else None
+
+
+def _put_first(words: Sequence[FirstWord]) -> str:
+    """ "a 417, an 27, the 26 of 480"; nothing of none."""
+    told = ", ".join(f"{one.word or '·'} {one.first}" for one in words[:3])
+    return f"{told} of {words[0].texts}" if words else ""
 
 
 def cells(question: Question, titles: Sequence[str]) -> list[Grid]:

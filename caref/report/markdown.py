@@ -107,7 +107,8 @@ def _evidence(findings: Findings) -> list[str]:
     for question in findings.evidence.questions:
         titles = every_cell.titles((held.line for held in question.held), findings.only_demo)
         grids = map(evidence_grids.shift, question.shifts)
-        by_cell = (evidence_grids.attributions(*one) for one in zip(question.held, titles, strict=True))
+        named = zip(question.held, titles, strict=True)
+        by_cell = (evidence_grids.attributions(*one, findings.first_words) for one in named)
         blocks.append(f"### {question.title.capitalize()}")
         claims = evidence_grids.claims(question, titles)
         for grid in (*grids, *claims, *evidence_grids.cells(question, titles), *filter(None, by_cell)):

@@ -4,7 +4,8 @@ import csv
 import io
 
 from caref.analysis.first_words import MOST
-from caref.report import findings, spreadsheets
+from caref.report import findings, markdown, spreadsheets
+from caref.report.html import page
 from caref.results import evidence
 
 A = [
@@ -29,10 +30,12 @@ def of(found, asked, *splits):
 
 
 def test_a_word_is_counted_where_it_is_first_and_its_share_is_over_all_texts(found, asked):
-    _, again = of(found, asked, A, B)
+    folder, again = of(found, asked, A, B)
     report = again()
-    told = {one.word: (one.first, one.texts, round(one.share, 4)) for one in report.first_words}
-    assert told == {"a": (3, 4, round((0.6 + 0.6 + 3.5 / 6.5) / 4, 4)), "sleep": (1, 4, round(0.5 / 4, 4))}
+    words = {one.word: (one.first, one.texts, round(one.share, 4)) for one in report.first_words}
+    assert words == {"a": (3, 4, round((0.6 + 0.6 + 3.5 / 6.5) / 4, 4)), "sleep": (1, 4, round(0.5 / 4, 4))}
+    told = "a 3, sleep 1 of 4"
+    assert f"| {told} |" in markdown.document(report) and told in page.document(report, folder.parents[2])
     (row, _) = csv.DictReader(io.StringIO(spreadsheets.files(report)["evidence_words.csv"]))
     assert (row["word"], row["first"], row["texts"], row["attribution"]) == ("a", "3", "4", "lime")
 

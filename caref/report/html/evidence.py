@@ -18,7 +18,7 @@ def section(findings: Findings) -> str:
     told = "".join(f"<li>{escape(line)}</li>" for line in evidence_grids.TOLD)
     terms = "".join(f"<li>{escape(line)}</li>" for line in evidence_grids.glossary(findings.evidence))
     figures = "".join(map(drawn, findings.drawn_evidence))
-    blocks = [_question(one, findings.only_demo) for one in findings.evidence.questions]
+    blocks = [_question(one, findings) for one in findings.evidence.questions]
     beside = beside_ivra.grid(findings.evidence, findings.only_demo)
     blocks += map(titled, filter(None, [*relative_gain.grids(findings.evidence), beside]))
     return (
@@ -27,9 +27,10 @@ def section(findings: Findings) -> str:
     )
 
 
-def _question(question: Question, only_demo: bool) -> str:
-    titles = every_cell.titles((held.line for held in question.held), only_demo)
-    by_cell = [evidence_grids.attributions(*one) for one in zip(question.held, titles, strict=True)]
+def _question(question: Question, findings: Findings) -> str:
+    titles = every_cell.titles((held.line for held in question.held), findings.only_demo)
+    cells_named = zip(question.held, titles, strict=True)
+    by_cell = [evidence_grids.attributions(*one, findings.first_words) for one in cells_named]
     named = [_folds(grid, False) for grid in by_cell if grid]
     claims = [_folds(grid, False) for grid in evidence_grids.claims(question, titles)]
     folded = {head: _pairs(question, of_module) for head, of_module in _PAIRS.items()}
