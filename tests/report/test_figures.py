@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -146,6 +148,17 @@ def test_the_comparison_shows_every_cell_and_says_demo(make_cell):
     assert "demo data" in text_of(drawn)
     real = side_by_side.figure(lines([make_cell("AQ", "esnli", [80.0, 82.0])]))
     assert "demo data" not in text_of(real) and real.png != drawn.png
+
+
+def test_what_cells_are_called_leaves_room_for_what_is_drawn(make_cell):
+    """Settings that part cells make names of any length; a layout that finds no room for its axes only warns."""
+    cell = make_cell("AQ", "esnli", [80.0, 82.0])
+    named = [replace(line, settings="dataset.eval_size=480, dataset.eval_split=validation, " * n)
+             for n, line in enumerate(lines([cell] * 4), start=1)]  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn = side_by_side.figure(named)
+    assert text_of(drawn).count("dataset.eval_split=validation") == 1 + 2 + 3 + 4
 
 
 def test_a_pair_without_accuracy_and_nbert_is_drawn_by_what_it_has(make_cell, written):

@@ -1,6 +1,7 @@
 """Any few cells side by side, whatever row of the paper's table they are."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 from caref.analysis.every_cell import Line
 from caref.report.figures import drawing
@@ -8,6 +9,7 @@ from caref.report.figures.drawing import SERIES, Figure
 from caref.results.measures import MEASURES
 
 _FEW = 24  # cells that one figure shows well
+_WIDTH = 46  # characters of a cell's name in a line: more leave no room for what is drawn
 
 
 def figure(lines: Sequence[Line]) -> Figure | str:
@@ -20,15 +22,22 @@ def figure(lines: Sequence[Line]) -> Figure | str:
         return f"Cells side by side: drawn for 1 to {_FEW} cells with accuracy, here are {len(shown)}"
     several = len({line.model for line in shown}) > 1 or any(line.published for line in shown)
     names = [
-        " · ".join(
-            filter(None, [line.model if several else "", line.dataset, line.peft, line.reg.strip("–"), line.settings])
+        fill(
+            " · ".join(
+                filter(
+                    None, [line.model if several else "", line.dataset, line.peft, line.reg.strip("–"), line.settings]
+                )
+            ),
+            _WIDTH,
+            break_on_hyphens=False,
         )
         for line in shown
     ]
+    row = max(0.42, *(0.18 * len(name.splitlines()) for name in names))
     datasets = list(dict.fromkeys(line.dataset for line in shown))
     metrics = [metric for metric in ("accuracy", "nbert") if any(metric in line.summaries for line in shown)]
     with drawing.style("comparison"):
-        plot, panels = drawing.canvas(9, 1.5 + 0.42 * len(shown), panels=len(metrics), sharey=True, squeeze=False)
+        plot, panels = drawing.canvas(9, 1.5 + row * len(shown), panels=len(metrics), sharey=True, squeeze=False)
         panels = panels[0]
         for metric, axes in zip(metrics, panels, strict=True):
             for y, line in enumerate(shown):
