@@ -41,6 +41,13 @@ def shows(browser, name: str, expected: str) -> bool:
     raise AssertionError(f"#{name} says {text(browser, name)!r}, not {expected!r}")
 
 
+def leave(browser):
+    """The browser, a second after whatever was pressed, as a person would be: a page that is left within milliseconds
+    of its first answers may be ended before Chromium has stored any of them."""
+    time.sleep(1)
+    return browser
+
+
 def saved(folder: Path) -> list[dict[str, str]]:
     """The one file that the browser has saved."""
     for _ in range(600):  # a download is written beside the page's own time
@@ -74,7 +81,7 @@ def test_thirty_items_by_keys_with_a_reload_undo_and_a_skip(page, browser, ratin
     click(browser, "start")
     pressed = [str(1 + (7 * place) % 4) for place in range(30)]
     press(browser, "".join(pressed[:13]))
-    browser.refresh()
+    leave(browser).refresh()
     assert shows(browser, "count", "13 of 30 done, 17 left")
     assert text(browser, "heading").lower() == "example 14 of 30"
     press(browser, "4uu")  # the 14th and the 13th are taken back
@@ -87,7 +94,7 @@ def test_thirty_items_by_keys_with_a_reload_undo_and_a_skip(page, browser, ratin
     browser.find_element("id", "words").send_keys("=1+1, 1234 us")  # digits and letters here are words
     click(browser, "skip-it")
     press(browser, "".join(pressed[21:29]))
-    browser.refresh()
+    leave(browser).refresh()
     assert shows(browser, "count", "29 of 30 done, 1 left")
     press(browser, pressed[29])
     assert text(browser, "tally") == "29 rated, 1 skipped."
@@ -143,7 +150,7 @@ def test_keyboards_and_screen_readers(page, browser):
     browser.find_element("css selector", "summary").click()
     click(browser, "keys")
     press(browser, "1")
-    browser.refresh()
+    leave(browser).refresh()
     assert shows(browser, "count", "1 of 30")
     assert not browser.find_element("id", "keys").is_selected()
     press(browser, "1")
@@ -217,7 +224,7 @@ def test_febs_further_questions(page, browser, ratings, tmp_path):
     press(browser, "3")  # there are two answers only
     press(browser, "1u")
     assert text(browser, "question") == "Is each reason true?"
-    browser.refresh()
+    leave(browser).refresh()
     assert shows(browser, "question", "Is each reason true?")
     press(browser, "12")  # true, not relevant: on to the next
     assert text(browser, "question") == JUSTIFIES.text and text(browser, "count").startswith("1 of 3")
@@ -242,9 +249,9 @@ def test_another_study_in_the_same_browser_does_not_mix(page, browser, ratings, 
     click(browser, "start")
     press(browser, "123")
     ratings(*("sample", tmp_path / "results", "--seed", "1", "--no-gold", "--no-checks"), "--out", tmp_path / "seed 1")
-    browser.get((tmp_path / "seed 1" / "rater-1.html").as_uri())
+    leave(browser).get((tmp_path / "seed 1" / "rater-1.html").as_uri())
     assert shows(browser, "count", "0 of 30")
-    browser.get((tmp_path / "out" / "rater-1.html").as_uri())
+    leave(browser).get((tmp_path / "out" / "rater-1.html").as_uri())
     assert shows(browser, "count", "3 of 30")
 
 
