@@ -29,11 +29,7 @@ def text(browser, name: str) -> str:
 
 
 def shows(browser, name: str, expected: str) -> bool:
-    """Wait until an element's text begins as expected; what it says in the end is told where it never does.
-
-    After a page was opened or loaded again: Chromium hands what one page stored to the next page's process in its
-    own time, and tells that page by an event if it comes later.
-    """
+    """Wait until an element's text begins as expected; what it says in the end is told where it never does."""
     for _ in range(400):
         if text(browser, name).startswith(expected):
             return True
@@ -41,11 +37,11 @@ def shows(browser, name: str, expected: str) -> bool:
     raise AssertionError(f"#{name} says {text(browser, name)!r}, not {expected!r}")
 
 
-def leave(browser):
-    """The browser, a second after whatever was pressed, as a person would be: a page that is left within milliseconds
-    of its first answers may be ended before Chromium has stored any of them."""
-    time.sleep(1)
-    return browser
+def begin(browser, address: str) -> None:
+    """Open a page that nobody has answered yet, and start."""
+    browser.get(address)
+    assert shows(browser, "count", "0 of ")
+    click(browser, "start")
 
 
 def saved(folder: Path) -> list[dict[str, str]]:
@@ -77,11 +73,10 @@ def sheet(tmp_path) -> list[dict[str, str]]:
 
 
 def test_thirty_items_by_keys_with_a_reload_undo_and_a_skip(page, browser, ratings, tmp_path):
-    browser.get(page())
-    click(browser, "start")
+    begin(browser, page())
     pressed = [str(1 + (7 * place) % 4) for place in range(30)]
     press(browser, "".join(pressed[:13]))
-    leave(browser).refresh()
+    browser.refresh()
     assert shows(browser, "count", "13 of 30 done, 17 left")
     assert text(browser, "heading").lower() == "example 14 of 30"
     press(browser, "4uu")  # the 14th and the 13th are taken back
@@ -94,7 +89,7 @@ def test_thirty_items_by_keys_with_a_reload_undo_and_a_skip(page, browser, ratin
     browser.find_element("id", "words").send_keys("=1+1, 1234 us")  # digits and letters here are words
     click(browser, "skip-it")
     press(browser, "".join(pressed[21:29]))
-    leave(browser).refresh()
+    browser.refresh()
     assert shows(browser, "count", "29 of 30 done, 1 left")
     press(browser, pressed[29])
     assert text(browser, "tally") == "29 rated, 1 skipped."
@@ -121,8 +116,7 @@ def test_thirty_items_by_keys_with_a_reload_undo_and_a_skip(page, browser, ratin
 def test_buttons_answer_too_and_the_second_click_of_a_double_click_does_not(page, browser):
     from selenium.webdriver.common.action_chains import ActionChains
 
-    browser.get(page())
-    click(browser, "start")
+    begin(browser, page())
     buttons = browser.find_elements("css selector", "#answers button")
     assert [button.text.splitlines()[-1] for button in buttons] == list(JUSTIFIES.answers)
     buttons[1].click()
@@ -133,9 +127,8 @@ def test_buttons_answer_too_and_the_second_click_of_a_double_click_does_not(page
 
 def test_keyboards_and_screen_readers(page, browser):
     """Everything has a name, the heading is read after each answer, and single keys can be turned off."""
-    browser.get(page())
+    begin(browser, page())
     assert browser.find_element("css selector", "html").get_attribute("lang") == "en"
-    click(browser, "start")
     focused = browser.switch_to.active_element
     assert focused.get_attribute("id") == "heading" and text(browser, "question") == JUSTIFIES.text
     press(browser, "\ue004")  # Tab: to the first answer
@@ -150,7 +143,7 @@ def test_keyboards_and_screen_readers(page, browser):
     browser.find_element("css selector", "summary").click()
     click(browser, "keys")
     press(browser, "1")
-    leave(browser).refresh()
+    browser.refresh()
     assert shows(browser, "count", "1 of 30")
     assert not browser.find_element("id", "keys").is_selected()
     press(browser, "1")
@@ -162,8 +155,7 @@ def test_keyboards_and_screen_readers(page, browser):
 def test_it_fits_and_can_be_read_on_a_phone_and_at_a_desk(page, browser, sized, width, height, dark):
     address = page(says=lambda split, number: f"{'a long explanation of many words ' * 12}{'x' * 120} {number}")
     sized(browser, width, height, dark)
-    browser.get(address)
-    click(browser, "start")
+    begin(browser, address)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     for button in browser.find_elements("css selector", "#answers button"):
         place = button.rect
@@ -187,9 +179,8 @@ def test_it_fits_and_can_be_read_on_a_phone_and_at_a_desk(page, browser, sized, 
 
 
 def test_a_script_in_a_generation_stays_letters(page, browser, tmp_path):
-    browser.get(page(says=lambda split, number: f"{HTML} {number}"))
+    begin(browser, page(says=lambda split, number: f"{HTML} {number}"))
     title = browser.title
-    click(browser, "start")
     for _ in range(30):
         shown = browser.find_element("id", "explanation").get_attribute("textContent")
         assert shown.startswith(HTML.lower())
@@ -217,14 +208,13 @@ def test_nothing_runs_or_loads_but_the_page_itself(page, browser):
 
 
 def test_febs_further_questions(page, browser, ratings, tmp_path):
-    browser.get(page("--reasons", "--each", "3"))
-    click(browser, "start")
+    begin(browser, page("--reasons", "--each", "3"))
     press(browser, "2")
     assert text(browser, "question") == "Is each reason true?"
     press(browser, "3")  # there are two answers only
     press(browser, "1u")
     assert text(browser, "question") == "Is each reason true?"
-    leave(browser).refresh()
+    browser.refresh()
     assert shows(browser, "question", "Is each reason true?")
     press(browser, "12")  # true, not relevant: on to the next
     assert text(browser, "question") == JUSTIFIES.text and text(browser, "count").startswith("1 of 3")
@@ -245,22 +235,38 @@ def test_febs_further_questions(page, browser, ratings, tmp_path):
 
 
 def test_another_study_in_the_same_browser_does_not_mix(page, browser, ratings, tmp_path):
-    browser.get(page())
-    click(browser, "start")
+    begin(browser, page())
     press(browser, "123")
     ratings(*("sample", tmp_path / "results", "--seed", "1", "--no-gold", "--no-checks"), "--out", tmp_path / "seed 1")
-    leave(browser).get((tmp_path / "seed 1" / "rater-1.html").as_uri())
+    browser.get((tmp_path / "seed 1" / "rater-1.html").as_uri())
     assert shows(browser, "count", "0 of 30")
-    leave(browser).get((tmp_path / "out" / "rater-1.html").as_uri())
+    browser.get((tmp_path / "out" / "rater-1.html").as_uri())
     assert shows(browser, "count", "3 of 30")
 
 
-def test_it_says_where_answers_cannot_be_kept_and_gives_them_as_text(page, browser):
-    browser.get(page())
-    browser.execute_script("Storage.prototype.setItem = () => { throw new Error('full'); }")
-    click(browser, "start")
+def test_two_tabs_of_a_page_are_one_sheet(page, browser):
+    begin(browser, page())
+    press(browser, "12")
+    first, address = browser.current_window_handle, browser.current_url
+    browser.switch_to.new_window("tab")
+    browser.get(address)
+    assert shows(browser, "count", "2 of 30")
+    press(browser, "3")
+    browser.switch_to.window(first)
+    assert shows(browser, "count", "3 of 30")
+    press(browser, "4u")
+    browser.get("about:blank")
+    browser.back()
+    assert shows(browser, "count", "3 of 30")
+
+
+@pytest.mark.parametrize("fault", ["IDBFactory.prototype.open", "IDBObjectStore.prototype.put"])
+def test_it_says_where_answers_cannot_be_kept_and_gives_them_as_text(page, browser, fault):
+    script = f"{fault} = () => {{ throw new Error('refused'); }}"
+    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+    begin(browser, page())
     press(browser, "14")
-    assert browser.find_element("id", "unkept").is_displayed()
+    assert shows(browser, "unkept", "This browser does not keep answers")
     browser.find_element("css selector", "summary").click()
     click(browser, "copy")
     kept = browser.find_element("id", "text").get_property("value")

@@ -8,16 +8,38 @@
   let state = { started: false, keys: true, done: [], open: {} };
   let saved = true;
 
-  function load() {
-    try {
-      const kept = JSON.parse(localStorage.getItem(place));
-      if (kept && kept.done.every((one, at) => items[at] && one.item === items[at].item)) state = kept;
-    } catch { /* nothing kept, or nothing that can be read */ }
+  // IndexedDB, not localStorage: of that each process of a browser holds a copy, and a busy Chromium 156 showed a page
+  // that was opened again seconds after its answers none of them; the next answer would have been written over all
+  const base = new Promise((resolve, reject) => {
+    const opening = indexedDB.open("caref ratings");
+    opening.onupgradeneeded = () => opening.result.createObjectStore("answers");
+    opening.onsuccess = () => resolve(opening.result);
+    opening.onerror = () => reject(opening.error);
+  });
+  async function held(mode, ask) {
+    const transaction = (await base).transaction("answers", mode);
+    const asked = ask(transaction.objectStore("answers"));
+    transaction.commit(); // now, or a page that is left in the same moment ends it
+    return new Promise((resolve, reject) => {
+      transaction.oncomplete = () => resolve(asked.result);
+      transaction.onabort = () => reject(transaction.error);
+    });
   }
-  function keep() {
+  const tabs = new BroadcastChannel(place);
+  async function load() {
+    try {
+      const kept = await held("readonly", (answers) => answers.get(place));
+      if (kept && kept.done.every((one, at) => items[at] && one.item === items[at].item)) state = kept;
+    } catch { /* nothing can be kept here, which is told with the first answer */ }
+    show(false);
+  }
+  async function keep() {
     saved = false;
-    try { localStorage.setItem(place, JSON.stringify(state)); byId("unkept").hidden = true; }
-    catch { byId("unkept").hidden = false; }
+    try {
+      await held("readwrite", (answers) => answers.put(state, place));
+      byId("unkept").hidden = true;
+      tabs.postMessage("kept");
+    } catch { byId("unkept").hidden = false; }
   }
 
   function make(name, text) {
@@ -164,8 +186,9 @@
     else return;
     event.preventDefault();
   });
-  // the same page in a second tab: both show what is kept
-  addEventListener("storage", (event) => { if (event.key === place) { load(); show(false); } });
+  // the same page in a second tab, or shown again by the browser's "back": each shows what is kept
+  tabs.addEventListener("message", load);
+  addEventListener("pageshow", (event) => { if (event.persisted) load(); });
   addEventListener("beforeunload", (event) => { if (!byId("unkept").hidden && !saved) event.preventDefault(); });
 
   byId("asked").textContent = questions.map((question) => question.text).join(" ");
@@ -177,5 +200,4 @@
   }));
   byId("reminder").textContent = questions.map((q) => `${q.text} ${q.answers.join(", ")}.`).join(" ");
   load();
-  show(false);
 })();
