@@ -44,7 +44,7 @@ def first_words(found: Evidence, results_dir: Path) -> tuple[list[FirstWord], li
                     rows += [_scored(row) for row in evidence.read_rows(folder, split)]
                 except (store.Damaged, store.Unreadable, FileNotFoundError) as error:
                     amiss.append(f"left out of the first words: {error}")
-                except (KeyError, TypeError, AttributeError) as error:
+                except (KeyError, ValueError, TypeError, AttributeError) as error:
                     amiss.append(f"left out of the first words: {folder / f'{split:03d}.jsonl.gz'}: {error!r}")
             told += [
                 FirstWord(held, question.mark, name, *one)
@@ -54,8 +54,13 @@ def first_words(found: Evidence, results_dir: Path) -> tuple[list[FirstWord], li
     return told, amiss
 
 
-def _scored(row: dict) -> tuple[list[str], dict[str, Sequence[float]]]:
-    return [word.casefold().strip(punctuation) for word in row["words"]], dict(row["scores"])
+def _scored(row: dict) -> tuple[list[str], dict[str, list[float]]]:
+    words = [word.casefold().strip(punctuation) for word in row["words"]]
+    scores = {name: [float(score) for score in own] for name, own in row["scores"].items()}
+    for name, own in scores.items():
+        if len(own) != len(words):
+            raise ValueError(f"{name} has {len(own)} scores of {len(words)} words")
+    return words, scores
 
 
 def _most(texts: Sequence[tuple[Sequence[str], Sequence[float]]]) -> Iterator[tuple[str, int, int, float]]:

@@ -1,7 +1,10 @@
 """The words that an attribution puts first, counted by hand."""
 
 import csv
+import gzip
 import io
+
+import pytest
 
 from caref.analysis.first_words import MOST
 from caref.report import findings, markdown, spreadsheets
@@ -47,9 +50,19 @@ def test_the_most_frequent_are_listed(found, asked):
     assert len(words) == MOST and [one.first for one in words] == [3] * MOST
 
 
-def test_rows_that_cannot_be_read_are_named_and_the_others_count(found, asked):
+@pytest.mark.parametrize(
+    "rows",
+    [
+        b"cut",
+        gzip.compress(b'{"words": ["a", "dog"], "scores": {"lime": [1.0]}}\n'),
+        gzip.compress(b'{"words": ["a", "dog"], "scores": {"lime": [1.0, "high"]}}\n'),
+        gzip.compress(b'{"words": ["a", "dog"], "scores": [1.0, 0.5]}\n'),
+        gzip.compress(b'{"words": "a"}\n'),
+    ],
+)
+def test_rows_that_cannot_be_read_are_named_and_the_others_count(found, asked, rows):
     folder, again = of(found, asked, A, B)
-    (folder / "001.jsonl.gz").write_bytes(b"cut")
+    (folder / "001.jsonl.gz").write_bytes(rows)
     report = again()
     assert [one.texts for one in report.first_words] == [3, 3]
     assert any("left out of the first words" in note and "001.jsonl.gz" in note for note in report.notes())
