@@ -183,10 +183,9 @@ def terms_of(
         whole: what the means are over, where the batch is a part.
     """
     batch = batch or collate(examples, backbone)
-    requested = {f"output_{need}": True for need in objective.needs}
     labelled = batch.labelled if labelled_alone else None
     with backbone.autocast(), heads.given(part.model, heads.at(labelled, batch.labels.shape)):
-        output = part.model(**batch.inputs, **requested, use_cache=False)
+        output = part.model(**batch.inputs, use_cache=False)
     questions = None
     if objective.asks:
         questions = Asking(part.model, backbone, part.beside, examples, splits, part.parameters)

@@ -22,7 +22,8 @@ NOTE = (
     "the best iteration by what is reported. Ours: at the end of a training on a split's few examples, the module "
     'beside a model that it leaves alone unless the cell says "joint", by the readings of docs/ivra.md. A module of '
     "IvRA stands here where it was trained for the measured criterion alone, SMaT's where it was for simulatability, "
-    "attributions that nobody trains where the model was trained by cross-entropy alone. Mean ± deviation (n splits)."
+    "attributions that nobody trains where the model was trained by cross-entropy alone. Attention is that of the "
+    "first token, which the head reads; whose it is in the paper is not said. Mean ± deviation (n splits)."
 )
 # By the measure, the score of an attribution that it is here, and the criterion that a module is trained for by.
 SCORES = {"sim": "simulatability.*.sim", "comp": "erasure.*.comprehensiveness", "cons": "consistency.*.by_words"}

@@ -118,6 +118,8 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     for key, (measure, usual) in _READ_BY.items():
         if values[key] != usual and measure not in values["evidence.measures"]:
             yield key, f"{measure} alone reads it; add it to evidence.measures"
+    if values["evidence.choices"] != "tree" and "simulatability" in values["evidence.measures"]:
+        yield "evidence.choices", "students of simulatability learn by tree; use it, or leave that measure out"
     if values["evidence.module"] is not None and "ivra" not in values["evidence.attributions"]:
         yield "evidence.module", "ivra alone reads it; add it to evidence.attributions"
     if epochs := values["evidence.epochs"]:

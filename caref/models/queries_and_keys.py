@@ -23,7 +23,12 @@ _WIDTHS = ("head_dim", "key_value_proj_dim", "attention_head_size")
 
 @dataclass(frozen=True)
 class Layer:
-    """One attention: the names of the modules that project its queries and keys, the same where they are fused."""
+    """One attention.
+
+    Attributes:
+        query, key: the names of the modules that project its queries and keys, the same where they are fused.
+        scale: its logits are this times their inner products, but for positions; None where that is not known.
+    """
 
     query: str
     key: str
@@ -91,7 +96,14 @@ def _layer(model: "PreTrainedModel", name: str, module: nn.Module) -> Layer | No
     # (in, out) of a Conv1D, whose thirds are q, k and v; (out, in) of a linear layer
     of_queries = module.weight.shape[1] // 3 if fused else module.weight.shape[0]
     of_keys = of_queries if fused else model.get_submodule(key).weight.shape[0]
-    return Layer(name, key, of_queries // width, of_keys // width, width, getattr(parent, "scaling", None))
+    return Layer(name, key, of_queries // width, of_keys // width, width, _scale(parent))
+
+
+def _scale(attention: nn.Module) -> float | None:
+    """None where the module does not tell it, and where it norms queries or keys (Qwen3, OLMo 2) or bounds logits."""
+    normed = any("norm" in name for name, _ in attention.named_children())
+    bounded = getattr(attention, "attn_logit_softcapping", None) is not None
+    return None if normed or bounded else getattr(attention, "scaling", None)
 
 
 class Projected:

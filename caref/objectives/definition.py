@@ -93,7 +93,7 @@ class Asking(Protocol):
 class Predicted:
     """What a model predicted for a batch, beside what it should have.
 
-    output: the model's output, with all that the definition `needs`.
+    output: the model's output.
     labels: (B, T) int64, `ignore_index` where nothing is to be predicted; (N,), all of them labels, of a definition
         `by_position`.
     """
@@ -118,15 +118,12 @@ class Predicted:
 class Definition(Reg):
     """One file of `caref.objectives.terms`: a dataclass of parameters that yields its terms.
 
-    needs: what the model's output must hold beside logits, by the names transformers gives them
-        ("attentions", "hidden_states", ...).
     by_position: whether a position's values depend on nothing but its logits and its label. Then a training computes
         logits only where there is a label, and the terms are asked for these: logits (N, V), labels (N,).
     asks: whether it has terms of the batch's questions, too. It then has a `site`, which attention it hears, a
         `module_lr`, a `module_decay`, and an `explainer`.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset()
     by_position: ClassVar[bool] = False
     asks: ClassVar[bool] = False
 

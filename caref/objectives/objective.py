@@ -26,14 +26,9 @@ class Objective:
     ignore_index: int = -100
 
     @property
-    def needs(self) -> frozenset[str]:
-        """What the model's output must hold beside logits: for "attentions", output_attentions=True."""
-        return self.definition.needs
-
-    @property
     def by_position(self) -> bool:
         """Whether logits are needed only where there are labels."""
-        return self.definition.by_position and not self.needs
+        return self.definition.by_position
 
     @property
     def asks(self) -> bool:

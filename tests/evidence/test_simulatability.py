@@ -14,6 +14,7 @@ from caref.models.packed import packed_part
 
 SEEDS = (7004, 3639)
 RATE, STEPS = 0.5, 4  # so that four steps are seen
+TAUGHT = 12  # more than a step's batch holds: which are in which is seen
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def by_hand(backbone, peft, asked, labels, shares) -> list[int]:
     measure = simulatability
     draw = lambda nth: np.array([np.random.default_rng((one.seed, nth, 1)).random() for one in asked])  # noqa: E731
     first = np.argsort(draw(0))
-    taught, others = sorted(first[:2]), sorted(first[2:])
+    taught, others = sorted(first[:TAUGHT]), sorted(first[TAUGHT:])
     layers, heads, width = 2, 4, 8
     with packed_part(backbone, peft, [SEEDS[0]], 10) as part:
         module = {
@@ -112,7 +113,7 @@ def by_hand(backbone, peft, asked, labels, shares) -> list[int]:
 
 def test_a_student_is_what_a_loop_makes_of_it(loaded, peft):
     backbone = loaded("tiny_classifier")
-    asked = questions(backbone, count=10)
+    asked = questions(backbone, count=5 * TAUGHT)
     told = []
     with packed_part(backbone, peft("lora_r4"), [SEEDS[0]], 10, teaching=True) as part:
         moved(part)
@@ -126,8 +127,8 @@ def test_a_student_is_what_a_loop_makes_of_it(loaded, peft):
     expected = torch.tensor(by_hand(backbone, peft("lora_r4"), asked, labels.tolist(), shares)).log_softmax(-1)
     torch.testing.assert_close(torch.tensor(told[2][0]), expected, rtol=1e-3, atol=1e-4)
     first = np.argsort([np.random.default_rng((one.seed, 0, 1)).random() for one in asked])
-    others, usual = labels[sorted(first[2:])], np.bincount(labels[first[:2]]).argmax()
-    assert scores["n"] == 8 and scores["taught"] == 2
+    others, usual = labels[sorted(first[TAUGHT:])], np.bincount(labels[first[:TAUGHT]]).argmax()
+    assert scores["n"] == 4 * TAUGHT and scores["taught"] == TAUGHT
     assert scores["most_frequent"] == 100 * (others == usual).mean()
     assert scores["saliency.sim"] == pytest.approx(100 * (expected.argmax(-1).numpy() == others).mean())
     assert not torch.allclose(torch.tensor(told[1][0]), torch.tensor(told[2][0]), atol=1e-3)
@@ -171,3 +172,14 @@ def test_what_keeps_its_attention_to_itself_is_refused_in_one_line(loaded, peft)
         packed_part(backbone, peft("prefix"), [SEEDS[0]], 10, teaching=True),
     ):
         pass
+
+
+def test_a_student_whose_answers_are_no_numbers_is_an_error_and_no_score(loaded, peft):
+    backbone = loaded("tiny_classifier")
+    with packed_part(backbone, peft("base"), [SEEDS[0]], 10, teaching=True) as part:
+        moved(part)
+        asked = dict(attributions=["random"], pupil=part.pupil, student_lr=1e8, student_steps=50)
+        with pytest.raises(
+            ValueError, match=r"^evidence\.student_lr=100000000\.0: a student came to answers that are no num"
+        ):
+            simulatability.measure(Reading(part.model, backbone, [questions(backbone)], **asked))

@@ -26,6 +26,11 @@ ALBERT |= {"num_hidden_layers": 4, "num_attention_heads": 4}
 GPT_NEO = {"model_type": "gpt_neo", "hidden_size": 32, "num_layers": 2, "num_heads": 4, "window_size": 8}
 GPT_NEO |= {"attention_types": [[["global", "local"], 1]], "max_position_embeddings": 512}
 
+_SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+_SMALL |= {"num_key_value_heads": 2, "head_dim": 8}
+QWEN3 = {"model_type": "qwen3", **_SMALL}
+GEMMA2 = {"model_type": "gemma2", **_SMALL}
+
 
 def described(config, classes=None):
     kind = "classifier" if classes else "generator"
@@ -69,12 +74,13 @@ def test_a_model_that_computes_several_layers_by_one():
         sites(described(ALBERT, classes=2).model, None)
 
 
+@pytest.mark.parametrize("config", [GPT_NEO, QWEN3, GEMMA2], ids=lambda config: config["model_type"])
 @pytest.mark.parametrize("reg", ["ivra", "smat"])
-def test_smat_of_a_model_whose_scale_of_attention_nothing_says(composed, reg):
-    """GPT-Neo's is 1; IvRA's module is none the wiser of it."""
+def test_smat_of_a_model_whose_logits_are_not_known_from_queries_and_keys(composed, reg, config):
+    """GPT-Neo says no scale, Qwen3 norms both, Gemma 2 bounds the logits; IvRA's module is none the wiser of it."""
     job = composed(f"reg={reg}", "peft=lora_r4")
-    with pytest.raises(UserError, match="reg=smat: how this model scales") if reg == "smat" else nullcontext():
-        beside(described(GPT_NEO), job.peft, objective.build(job.reg))
+    with pytest.raises(UserError, match="reg=smat: how this model comes") if reg == "smat" else nullcontext():
+        beside(described(config), job.peft, objective.build(job.reg))
 
 
 def test_a_tokenizer_without_any_token_to_mask_a_word_by(composed):

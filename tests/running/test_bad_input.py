@@ -30,6 +30,10 @@ TYPED = {
     "fewer than one of each class": (["dataset.train_size=2"], "dataset.train_size=2: FEB draws as many of each of 3"),
     "root missing": (["source=files", "source.root=nowhere"], "nowhere"),
     "choices of nothing measured": (["evidence.choices=sequence"], "evidence.choices=sequence: nothing is measured"),
+    "choices that no student learns by": (
+        ["evidence=full", "evidence.measures=[simulatability]", "evidence.choices=sequence"],
+        "evidence.choices=sequence: students of simulatability",
+    ),
     "a few of nothing measured": (["evidence.examples=3"], "evidence.examples=3: nothing is measured"),
     "removed from nothing measured": (["evidence.removal=mask"], "evidence.removal=mask: nothing is measured"),
     "a key of no model": (["model.config.foo=33"], "model.config.foo: there is no such key"),

@@ -97,8 +97,10 @@ def test_attention_trained_to_explain_leaves_the_model_alone_and_is_read_packed_
 
 
 def test_a_classifiers_student_foresees_it(run):
-    records, _ = run("reg=ivra", "reg.criteria=[sim]", "splits=0")
+    records, planned = run("reg=ivra", "reg.criteria=[sim]", "splits=0", "train.save=true")
     assert records[0]["training"]["sim"] > 0
+    weights = load_file(planned.cell / "trained" / "000" / "explainer.safetensors")
+    assert all((weight != 1).any() for weight in weights.values())
 
 
 def test_evidence_by_epoch_and_a_report(run, tmp_path):

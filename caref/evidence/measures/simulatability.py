@@ -30,6 +30,10 @@ def measure(reading: Reading) -> list[dict[str, float | None]]:
         untold: the student that is taught the model's choices alone. Of each attribution A: `A.sim`, the student that
         is told A's explanations too, |score| / sum |score| of the words, each word's over its tokens; `A.over_untold`,
         less untold.
+
+    Raises:
+        ValueError: a student's steps are so long that its answers are no numbers; of what it then says first nothing
+            is known.
     """
     labels = reading.predicted()
     sides = [_sides(questions) for questions in reading.splits]
@@ -98,6 +102,9 @@ def _foreseen(
         if not any(asked):
             return [np.array([], dtype=int) for _ in asked]
         told = reading.log_p_of(asked)
+    if any(np.isnan(row).any() for rows in told for row in rows):
+        raise ValueError(f"evidence.student_lr={reading.student_lr}: a student came to answers that are no numbers; "
+                         "take less")  # fmt: skip
     return [np.array([int(np.argmax(row)) for row in rows], dtype=int) for rows in told]
 
 

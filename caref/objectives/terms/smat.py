@@ -16,5 +16,7 @@ class Smat(Explained):
         from caref.objectives.explainers import HeadMixture
 
         if any(of.scale is None for of in sites.values()):
-            raise UserError("reg=smat: how this model scales its attention is not known here; choose another model")
+            raise UserError(
+                "reg=smat: how this model comes from queries and keys to attention is not known; choose another model"
+            )
         return HeadMixture(sites, splits, self.norm)
