@@ -115,6 +115,14 @@ def test_in_small_each_criterion_s_module_stands_beside_the_untrained_one(jobs_o
     assert {(name, size) for name, size, _ in by_question} == set(product(("esnli", "imdb"), (96, 480)))
 
 
+def test_beside_smollm2_trained_modules_differ_from_the_untrained_one_in_their_training_alone(jobs_of):
+    untrained, *trained = (schema.plain(job) for job in jobs_of("+experiments=ivra_smollm2") if validate(job))
+    assert [job["reg"].pop("criteria") for job in trained] == [["comp"], ["suff"], ["cons"]]
+    assert [job["reg"].pop("module_lr") for job in trained] == [0.025] * 3
+    assert untrained["reg"].pop("criteria") == [] and untrained["reg"].pop("module_lr")
+    assert all(job == untrained for job in trained) and untrained["model"]["name"] == "SmolLM2-135M"
+
+
 def test_fayyaz_s_setting_is_answers_alone_by_epoch(jobs_of):
     """FAITHFULNESS 3.1: 5,000 train, 300 test, LoRA r 32, alpha 16, dropout 0.05, batch 64, 10 epochs, warm-up 10."""
     jobs = jobs_of("+experiments=fayyaz")
