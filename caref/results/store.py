@@ -209,7 +209,7 @@ def _acquire(path: Path, wait: bool) -> int | None:
 
 
 def cells(results_dir: str | Path) -> list[Cell]:
-    """Everything the folder holds, by signature; damaged records are named and left out.
+    """Everything the folder holds, by signature, each split once; damaged records and copies are named and left out.
 
     Raises:
         UserError: where the folder is missing or cannot be read.
@@ -221,7 +221,7 @@ def cells(results_dir: str | Path) -> list[Cell]:
         folders = [results_dir / name for name in sorted(os.listdir(results_dir))]
     except OSError as error:
         raise UserError(f"{results_dir}: cannot be read ({error.strerror}); ask its owner, or try again") from None
-    return [cell for folder in folders if (cell := read_cell(folder)) is not None]
+    return _without_copies([cell for folder in folders if (cell := read_cell(folder)) is not None], results_dir)
 
 
 def read_cell(folder: Path) -> Cell | None:
@@ -248,6 +248,24 @@ def read_cell(folder: Path) -> Cell | None:
         except FileNotFoundError:  # it is finished by now
             continue
     return cell
+
+
+def _without_copies(found: list[Cell], results_dir: Path) -> list[Cell]:
+    """Without those that have a configuration and a record in common with another; that one names them as unread.
+
+    A record tells when its split was finished, so that no second run writes it again. The shortest name is the cell's.
+    """
+    kept, holders = [], {}
+    for cell in sorted(found, key=lambda cell: (len(cell.signature), cell.signature)):
+        marks = [digest(canonical(record)) for record in cell.records.values()]
+        alike = (holder for mark in marks for holder in holders.get(mark, ()) if holder.config == cell.config)
+        if original := next(alike, None):
+            original.unread.append(f"{results_dir / cell.signature}: a copy, not counted; keep it in another folder")
+            continue
+        kept.append(cell)
+        for mark in marks:
+            holders.setdefault(mark, []).append(cell)
+    return sorted(kept, key=lambda cell: cell.signature)
 
 
 def _listed(folder: Path, cell: Cell) -> list[int]:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -104,6 +105,24 @@ def test_a_damaged_record_is_named_among_its_cells(tmp_path):
     (cell,) = store.cells(tmp_path)
     assert set(cell.records) == {4}
     assert len(cell.damaged) == 1 and "003.json" in cell.damaged[0]
+
+
+@pytest.mark.parametrize("name", ["0123456789ab_backup", "Copy of 0123456789ab", "zz 0123456789ab"])
+def test_a_copied_cell_is_named_and_counts_once(tmp_path, name):
+    for split in (3, 4):
+        store.write_split(tmp_path / "0123456789ab", CONFIG, record(split), PREDICTIONS)
+    shutil.copytree(tmp_path / "0123456789ab", tmp_path / name)
+    store.write_split(tmp_path / "0123456789ab", CONFIG, record(5), PREDICTIONS)  # the cell goes on, its copy does not
+    (cell,) = store.cells(tmp_path)
+    assert cell.signature == "0123456789ab" and set(cell.records) == {3, 4, 5}
+    assert cell.unread == [f"{tmp_path / name}: a copy, not counted; keep it in another folder"]
+
+
+def test_cells_of_other_configurations_or_other_records_are_no_copies(tmp_path):
+    store.write_split(tmp_path / "one", CONFIG, record(3), PREDICTIONS)
+    store.write_split(tmp_path / "two", {**CONFIG, "fingerprint": "other"}, record(3), PREDICTIONS)
+    store.write_split(tmp_path / "three", CONFIG, record(4), PREDICTIONS)
+    assert [(cell.signature, cell.unread) for cell in store.cells(tmp_path)] == [("one", []), ("three", []), ("two", [])]
 
 
 def test_a_record_under_another_splits_name_is_damage(tmp_path):
