@@ -66,7 +66,7 @@ def _comparable(held: Held) -> bool:
     """Whether it is of an ELECTRA that only answers, on data that is not made up."""
     config = held.line.cell.config
     model = PurePosixPath(str(config["model"].get("path"))).name.lower()
-    return model.startswith("electra") and answers_only(config["dataset"]) and "demo" not in held.line.source
+    return model.startswith("electra") and answers_only(config["dataset"]) and not held.line.demo
 
 
 def _of(name: Name, config: Mapping) -> float | None:

@@ -28,7 +28,7 @@ class Beside:
 
 
 def beside(lines: Iterable[Line]) -> list[Beside]:
-    """Every cell of ours beside every published one of its dataset, where they share seeds.
+    """Every cell of ours beside every published one of its dataset and target, where they share seeds.
 
     The same seed is the same examples only where our split is FEB's own; other splits are not compared. Neither is
     nBERT by another BERTScore model than theirs.
@@ -39,7 +39,7 @@ def beside(lines: Iterable[Line]) -> list[Beside]:
         for ours in lines
         if not ours.published and not ours.refused
         for theirs in lines
-        if theirs.published and theirs.cell.config["dataset"]["name"] == ours.cell.config["dataset"]["name"]
+        if theirs.published and theirs.dataset == ours.dataset
     ]
     found: list[dict[str, Comparison]] = [{} for _ in pairs]
     for metric in paper.METRICS:

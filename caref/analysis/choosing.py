@@ -81,7 +81,7 @@ def called(line: Line) -> str:
     """What a cell's grid is called: everything about the cell but the numbers of its regulariser."""
     term = line.cell.config["reg"]["term"]
     kind = "SCED" if term == "sced" else term.replace("_", " ")
-    demo = "demo data" if "demo" in line.source else ""
+    demo = "demo data" if line.demo else ""
     return " · ".join(filter(None, [line.model, line.dataset, demo, line.peft, kind, line.settings]))
 
 

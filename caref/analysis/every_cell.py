@@ -47,6 +47,16 @@ class Line:
         return self.source == SOURCE
 
     @property
+    def demo(self) -> bool:
+        """Whether any of it rests on data that the project made itself."""
+        return "demo" in self.source
+
+    @property
+    def data(self) -> str:
+        """Its dataset; demo data is called so."""
+        return f"{self.dataset} (demo)" if self.demo else self.dataset
+
+    @property
     def known(self) -> bool:
         """Whether its configuration says what it is; what it does not say, it cannot share with another cell."""
         return configuration.known(self.cell.config)
@@ -140,7 +150,7 @@ def titles(lines: Iterable[Line], only_demo: bool) -> list[str]:
             filter(
                 None,
                 [
-                    f"{line.dataset} (demo)" if "demo" in line.source and not only_demo else line.dataset,
+                    line.dataset if only_demo else line.data,
                     line.peft,
                     "no regulariser" if line.reg == "–" else line.reg,
                     line.model if several else "",

@@ -39,8 +39,7 @@ def _here(lines: list[Line]) -> str:
         if floor := line.summaries.get("floor"):
             scorer = line.cell.config["bertscore"]
             model = f"{str(scorer.get('model')).removeprefix('wheel:').split('/')[0]}, layer {scorer.get('layer')}"
-            name = f"{line.dataset} (demo)" if "demo" in line.source else line.dataset
-            floors.setdefault(model, {}).setdefault(name, []).append(floor.mean)
+            floors.setdefault(model, {}).setdefault(line.data, []).append(floor.mean)
     if not floors:
         why = "they were made before it was kept, or elsewhere, or by models that only answer"
         return f"No record here holds the floor: {why}."

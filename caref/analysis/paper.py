@@ -41,6 +41,7 @@ PROTOCOL = {
         "train_size": 48,
         "eval_size": 350,
         "sampling": "feb",
+        "max_tokens": None,
     },
     "train": {
         "epochs": 50,
@@ -108,7 +109,12 @@ def similarity(name: str, dataset: str) -> float:
 
 
 def variant(peft: Mapping) -> str | None:
-    """Which of the paper's ways to train a `peft` configuration is; None where it is none of them."""
+    """Which of the paper's ways to train a `peft` configuration is; None where it is none of them.
+
+    An adapter with further options of PEFT's (rsLoRA, some layers alone) is none of them.
+    """
+    if peft.get("options"):
+        return None
     if isinstance(peft.get("projections"), list):
         peft = {**peft, "projections": sorted(map(str, peft["projections"]))}
     return next((name for name, wanted in VARIANTS.items() if _agrees(peft, wanted)), None)
@@ -168,7 +174,7 @@ def _is(place: str, name: str) -> bool:
 def departures(config: Mapping) -> list[str]:
     """Where a cell's protocol departs from the paper's: "train.epochs 5 (paper: 50)", one line each."""
     return [
-        f"{part}.{key} {config[part][key]} (paper: {value})"
+        f"{part}.{key} {config[part][key]} (paper: {'null' if value is None else value})"
         for part, wanted in PROTOCOL.items()
         for key, value in wanted.items()
         if key in config.get(part, {}) and config[part][key] != value

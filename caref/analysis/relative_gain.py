@@ -92,11 +92,11 @@ def average(gains: Iterable[Gain]) -> float | None:
 
 
 def rows(question: Question) -> list[Row]:
-    """Of every configuration whose module and whose attention were both asked, over its datasets."""
-    groups: dict[bytes, list[Held]] = {}
+    """Of every configuration whose module and whose attention were both asked, over its datasets; demo data apart."""
+    groups: dict[tuple[bool, bytes], list[Held]] = {}
     for held in question.held:
         if question.asked.get("module") or held.line.cell.config["reg"].get("scope") == "module":
-            groups.setdefault(_but_for_dataset(held.line.cell.config), []).append(held)
+            groups.setdefault((held.line.demo, _but_for_dataset(held.line.cell.config)), []).append(held)
     apart = [one for group in groups.values() for one in _once_each(group)]
     found = [(_title(own, told), key, list(_gains(own, key))) for told, own in apart for key in _OF]
     return [Row(title, key, gains) for title, key, gains in found if gains]
@@ -116,7 +116,7 @@ def _once_each(group: Sequence[Held]) -> list[tuple[tuple[str, ...], list[Held]]
     flat = [_settings(held.line.cell.config) for held in group]
     by_dataset: dict[str, list[Mapping]] = {}
     for held, own in zip(group, flat, strict=True):
-        by_dataset.setdefault(_dataset(held), []).append(own)
+        by_dataset.setdefault(held.line.data, []).append(own)
     keys = sorted({key for same in by_dataset.values() for key in differing(same)})
     parts: dict[tuple[str, ...], list[Held]] = {}
     for held, own in zip(group, flat, strict=True):
@@ -132,17 +132,13 @@ def _said(value: object) -> str:
     return "null" if value is None else f"{value}"
 
 
-def _dataset(held: Held) -> str:
-    return held.line.dataset + (" (demo)" if "demo" in held.line.source else "")
-
-
 def _gains(group: Sequence[Held], key: str) -> Iterable[Gain]:
     score = SCORES[key]
     for held in group:
         old, new = (scores(held.found.records, key.replace("*", name)) for name in (OLD, NEW))
         if both := sorted(old.keys() & new.keys()):
             sides = ([side[split] for split in both] for side in (old, new))
-            yield gain(_dataset(held), *sides, bool(score.up), LEAST * (100 if score.unit == "%" else 1))
+            yield gain(held.line.data, *sides, bool(score.up), LEAST * (100 if score.unit == "%" else 1))
 
 
 def _title(group: Sequence[Held], told: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """Table 1 out of a results folder: which cell stands in which row and column, and what may be averaged.
 
-One table holds cells of one setup: the same model, training, evaluation, BERTScore model and sizes, and
-either real or demo data. Within a column all cells rest on the same examples, so that rows can be compared
+One table holds cells of one setup: the same model, training, evaluation, BERTScore model, sizes and length of
+inputs, and either real or demo data. Within a column all cells rest on the same examples, so that rows can be compared
 split by split.
 """
 
@@ -114,8 +114,8 @@ def _setup(cell: Cell) -> str:
     if content:
         parts["bertscore"] = {"model": content.get("bertscore"), "layer": config["bertscore"].get("layer")}
         parts["content"] = content
-    sizes = {key: config["dataset"].get(key) for key in ("train_size", "eval_size", "sampling")}
-    return json.dumps([_is_demo(cell), parts, sizes], sort_keys=True)
+    shared = {key: config["dataset"].get(key) for key in ("train_size", "eval_size", "sampling", "max_tokens")}
+    return json.dumps([_is_demo(cell), parts, shared], sort_keys=True)
 
 
 def _material(part: Mapping, named: tuple[str, ...]) -> dict:

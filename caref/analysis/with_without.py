@@ -80,12 +80,11 @@ class Pair:
     def title(self) -> str:
         """ "CoS-E · BASE · SmolLM2-135M"; demo data is called so."""
         line = self.regularised
-        dataset = f"{line.dataset} (demo)" if self.demo else line.dataset
-        return " · ".join(filter(None, [dataset, line.peft, line.model, line.settings]))
+        return " · ".join(filter(None, [line.data, line.peft, line.model, line.settings]))
 
     @property
     def demo(self) -> bool:
-        return "demo" in self.without.source + self.regularised.source
+        return self.without.demo or self.regularised.demo
 
     @property
     def of_module(self) -> bool:

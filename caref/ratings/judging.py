@@ -65,9 +65,10 @@ def _score(group: Sequence[Judged], answers: Answers) -> Score | None:
     low, high = interval(means) if len(means) > 1 else (None, None)
     reasons = {}
     for question in REASONS:
-        told = [answer for one in asked for answer in answers.reasons.get((one.item, question.name), {}).values()]
-        if told:
-            reasons[question.name] = 100 * told.count("yes") / len(told)
+        told = [list(answers.reasons.get((one.item, question.name), {}).values()) for one in asked]
+        if told := list(filter(None, told)):
+            unexplained = [["no"]] * (len(group) - len(asked))
+            reasons[question.name] = 100 * _mean(item.count("yes") / len(item) for item in told + unexplained)
     return Score(
         dataset=dataset_label(first.dataset),
         system=first.system,

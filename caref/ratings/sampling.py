@@ -15,7 +15,7 @@ from pathlib import Path
 from caref.analysis import paper
 from caref.analysis.every_cell import Line, lines
 from caref.analysis.labels import answers_only
-from caref.analysis.summary import refusal
+from caref.analysis.summary import fingerprints, refusal
 from caref.errors import UserError
 from caref.results import store
 
@@ -49,13 +49,10 @@ def chosen(results_dir: Path, datasets: Sequence[str], signatures: Sequence[str]
         UserError: an unknown signature or dataset, cells on different data, too many cells.
     """
     done = [line for line in lines(store.cells(results_dir)) if line.cell.records]
-    found = {line.cell.signature: line for line in done if not answers_only(line.cell.config["dataset"])}
+    found = {line.cell.signature: line for line in done if not _nothing_to_judge(line)}
     for line in done:
-        if line.cell.signature in {*signatures} - found.keys():
-            raise UserError(
-                f"--cells {line.cell.signature}: its model only answers (dataset.target=answer), so there is nothing "
-                "to judge; leave it out"
-            )
+        if line.cell.signature in signatures and (why := _nothing_to_judge(line)):
+            raise UserError(f"--cells {line.cell.signature}: {why}; leave it out")
     if not found:
         raise UserError(
             f"{results_dir}: no cell has a finished split with explanations; run.py makes some with "
@@ -82,6 +79,15 @@ def chosen(results_dir: Path, datasets: Sequence[str], signatures: Sequence[str]
     return {dataset: lines([line.cell for line in group]) for dataset, group in cells.items()}
 
 
+def _nothing_to_judge(line: Line) -> str | None:
+    """Why a cell's explanations cannot be judged; None where they can."""
+    if answers_only(line.cell.config["dataset"]):
+        return "its model only answers (dataset.target=answer), so there is nothing to judge"
+    if line.published:
+        return "it holds published scores without the texts that they are of"
+    return None if line.known else "its config.yaml does not say what it is; a run of the same line mends that"
+
+
 def _check(dataset: str, group: Sequence[Line], named: bool) -> None:
     if len(group) > MOST_CELLS and not named:
         listed = _listed({line.cell.signature: line for line in group})
@@ -89,8 +95,9 @@ def _check(dataset: str, group: Sequence[Line], named: bool) -> None:
     for line in group:
         if why := refusal(line.cell):
             raise UserError(f"{line.cell.signature}: {why}; run its splits again on one kind of data")
-    if len({line.cell.config["fingerprint"] for line in group}) > 1:
-        told = ", ".join(f"{line.cell.signature} {line.cell.config['fingerprint'][:8]}" for line in group)
+    data = {line.cell.signature: " and ".join(one[:8] for one in fingerprints(line.cell)) for line in group}
+    if len(set(data.values())) > 1:
+        told = ", ".join(f"{signature} {of}" for signature, of in data.items())
         raise UserError(f"--cells: the cells of {dataset} rest on different data ({told}); compare cells of one")
 
 

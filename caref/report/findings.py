@@ -67,7 +67,7 @@ class Findings:
     @property
     def banner(self) -> str:
         """What must stand above numbers of demo data; empty where there are none."""
-        demo = sum("demo" in line.source for line in self.lines)
+        demo = sum(line.demo for line in self.lines)
         if not demo:
             return ""
         return DEMO_BANNER if self.only_demo else _DEMO_AMONG.format(demo, len(self.lines))

@@ -20,7 +20,8 @@ class Score:
         low, high: 95% bootstrap interval of the mean over items.
         shares: of each answer among an item's ratings, mean over items in %, in the question's order; an unexplained
             item is all no, so that the shares give the mean.
-        reasons: % of yes to FEB's further questions, by their name, where they were asked.
+        reasons: % of yes to FEB's further questions, by their name, where they were asked: mean over items, no for
+            those unexplained.
     """
 
     dataset: str

@@ -269,6 +269,6 @@ def _cell_line(line: Line, measures: Mapping[str, Measure], only_demo: bool) -> 
         figures[list(measures).index("similarity")] += " **explains nothing**"
     if line.refused:
         figures[0] = "refused"
-    name = f"{line.dataset} (demo)" if "demo" in line.source and not only_demo else line.dataset
+    name = line.dataset if only_demo else line.data
     share = f"{line.trainable_percent:.2f}" if line.trainable_percent is not None else _UNKNOWN
     return [name, line.peft, line.reg, line.settings, share, str(line.n), *figures, f"`{line.cell.signature}`"]

@@ -239,7 +239,7 @@ def _better(up: bool | None) -> str | None:
 
 
 _EVIDENCE_TESTS = [
-    *["question", "model", "dataset", "peft", "reg", "settings", "compared", "without", "with", *_SCORE, "n"],
+    *["question", "model", "dataset", "peft", "reg", "settings", "source", "compared", "without", "with", *_SCORE, "n"],
     *["mean_without", "mean_with", "difference", "low", "high", "p", "p_holm", "rank_biserial", "equal_splits"],
     *_POWER,
 ]
@@ -252,7 +252,7 @@ def _evidence_tests(evidence: Evidence) -> Iterable[list[object]]:
             for name, change in shift.changes.items():
                 found = change.difference
                 yield [
-                    *(question.mark, line.model, line.dataset, line.peft, line.reg, line.settings),
+                    *(question.mark, line.model, line.dataset, line.peft, line.reg, line.settings, line.source),
                     "module" if shift.pair.of_module else "regulariser",
                     *(shift.without.line.cell.signature, line.cell.signature, *_score(name), found.n),
                     *((change.without, change.regularised) if change.splits else (None, None)),
@@ -261,14 +261,14 @@ def _evidence_tests(evidence: Evidence) -> Iterable[list[object]]:
                 ]
 
 
-_EVIDENCE_WORDS = ["signature", "model", "dataset", "peft", "reg", "question", "attribution", "word"]
+_EVIDENCE_WORDS = ["signature", "model", "dataset", "peft", "reg", "source", "question", "attribution", "word"]
 _EVIDENCE_WORDS += ["first", "texts", "share"]
 
 
 def _evidence_words(findings: Findings) -> Iterable[list[object]]:
     for one in findings.first_words:
         line = one.held.line
-        cell = [line.cell.signature, line.model, line.dataset, line.peft, line.reg]
+        cell = [line.cell.signature, line.model, line.dataset, line.peft, line.reg, line.source]
         yield [*cell, one.mark, one.attribution, one.word, one.first, one.texts, one.share]
 
 

@@ -46,7 +46,8 @@ def sweep_table(cells: Sequence[Cell], wanted: Mapping[str, int] | int = 60) -> 
         return "no cell holds a record"
     models = {line.model for line in found}
     head = ["dataset", "peft", "reg", "splits", *(measure.label for measure in shown(SWEEP).values()), "signature"]
-    body = [_sweep_line(line, wanted) for line in found]
+    only_demo = all(line.demo for line in found)
+    body = [[line.dataset if only_demo else line.data, *_sweep_line(line, wanted)] for line in found]
     if len(models) > 1:
         head, body = ["model", *head], [[line.model, *one] for line, one in zip(found, body, strict=True)]
     if any(line.settings for line in found):
@@ -59,12 +60,8 @@ def sweep_table(cells: Sequence[Cell], wanted: Mapping[str, int] | int = 60) -> 
         for line in found
         for note in ([f"refused, {line.refused}"] if line.refused else []) + line.warnings
     ]
-    demo = ["Demo data: made by the project, not the paper's datasets."] if any(_demo(line) for line in found) else []
+    demo = ["Demo data: made by the project, not the paper's datasets."] if any(line.demo for line in found) else []
     return "\n".join([aligned([head, *body]), *notes, *standings(found), *demo])
-
-
-def _demo(line: Line) -> bool:
-    return "demo" in line.source
 
 
 def _sweep_line(line: Line, wanted: Mapping[str, int] | int) -> list[str]:
@@ -73,7 +70,7 @@ def _sweep_line(line: Line, wanted: Mapping[str, int] | int) -> list[str]:
         spread(line.summaries.get(metric), line.n) if metric in _SPREAD else _mean(line, metric)
         for metric in shown(SWEEP)
     ]
-    return [line.dataset, line.peft, line.reg, f"{line.n} of {of}", *figures, line.cell.signature]
+    return [line.peft, line.reg, f"{line.n} of {of}", *figures, line.cell.signature]
 
 
 def _mean(line: Line, metric: str) -> str:

@@ -37,6 +37,8 @@ def test_each_row_is_what_the_configuration_files_compose(composed, row):
         "peft=aq reg=entropy",
         "peft=lora_r4 reg=sced",
         "peft=lora_r4 reg=none peft.r=8",
+        "peft=lora_r4 reg=none +peft.options.use_rslora=true",
+        "peft=adalora reg=none +peft.options.layers_to_transform=[0]",
         "peft=dora reg=none",
         "peft=ia3 reg=none",
     ],

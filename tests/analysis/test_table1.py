@@ -108,6 +108,15 @@ def test_other_setups_have_their_own_tables_the_comparable_first(make_cell):
     assert "train.epochs=5" in found[1].title and found[1].departures == ["train.epochs 5 (paper: 50)"]
 
 
+def test_inputs_cut_short_are_another_setup_and_not_the_papers(make_cell):
+    short = schema.Dataset(name="esnli", max_tokens=32)
+    cells = [make_cell("AQ", "esnli", [80.0]), make_cell("CAREF-AQ", "esnli", [60.0], dataset=short)]
+    whole, cut = tables(cells)
+    assert {row for row, _ in whole.cells} == {"AQ"} and whole.departures == []
+    assert {row for row, _ in cut.cells} == {"CAREF-AQ"}
+    assert cut.departures == ["dataset.max_tokens 32 (paper: null)"] and "dataset.max_tokens=32" in cut.title
+
+
 def test_rows_of_a_column_rest_on_the_same_examples(make_cell):
     other = schema.Dataset(name="esnli", train_split="test")
     cells = [

@@ -122,6 +122,17 @@ def test_two_releases_of_one_dataset_are_of_two_averages(found):
     assert [row.title.rpartition(" · ")[2] for row in rows] == ["fingerprint=imdbxxxx", "fingerprint=01234567"]
 
 
+def test_demo_data_has_an_average_of_its_own(found):
+    reg = {"model": ELECTRA, "reg": Ivra()}
+    report, _ = found(("imdb", reg, both(COMP, [0.1] * 3, [0.2] * 3)), ("esnli", reg, both(COMP, [0.1] * 3, [0.4] * 3)))
+    (question,) = report.evidence.questions
+    first, second = question.held
+    mixed = [first, replace(second, line=replace(second.line, source="demo"))]
+    rows = relative_gain.rows(replace(question, held=mixed))
+    averages = {tuple(gain.dataset for gain in row.gains): row.average for row in rows}
+    assert averages == {("e-SNLI answers",): pytest.approx(3), ("IMDb answers (demo)",): pytest.approx(1)}
+
+
 def test_what_is_in_percent_is_guarded_as_a_share_and_counts_where_both_were_asked(found):
     scores = both("simulatability.{}.sim", [40.0, 42.0, 41.0], [50.0, 50.0, 50.0])
     del scores[0]["simulatability.ivra.sim"]

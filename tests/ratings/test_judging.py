@@ -74,6 +74,14 @@ def test_the_shares_give_the_mean_whoever_rated_what_and_the_figure_tells_what_i
     assert row[3] == "2" and row[7:11] == [f"{share:.0f}" for share in found.shares]
 
 
+def test_reasons_are_a_mean_over_items_and_an_explanation_that_is_not_there_has_none():
+    one = answers({"A": np.full((4, 3), 3)}, empty={("A", 2), ("A", 3)})
+    asked = "reasons_true"
+    said = {("A 0", asked): dict.fromkeys(("r0", "r1", "r2"), "yes"), ("A 1", asked): {"r0": "no"}}
+    (found,) = judge(replace(one, reasons=said)).scores
+    assert found.reasons == {asked: pytest.approx((100 + 0 + 0 + 0) / 4)}
+
+
 def test_a_missing_rating_is_not_a_no():
     table = np.full((10, 2), 3)
     table[:, 1] = -1

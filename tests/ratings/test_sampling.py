@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from collections import Counter
 
 import pytest
@@ -10,6 +11,7 @@ from caref.data import sources
 from caref.data.examples import Example
 from caref.data.prompts import text
 from caref.ratings.question import fields
+from caref.results import store
 
 
 def key_of(folder) -> list[dict[str, str]]:
@@ -78,6 +80,27 @@ def test_many_cells_must_be_named(make_cell, ratings, tmp_path):
     told = ratings("sample", tmp_path / "results", "--out", tmp_path / "out", code=2).stderr
     assert all(name in told for name in names)
     ratings("sample", tmp_path / "results", "--out", tmp_path / "out", "--each", "3", "--cells", ",".join(names))
+
+
+@pytest.mark.parametrize("kind", ["published", "unknown"])
+def test_cells_without_texts_or_a_configuration_are_passed_over_or_refused_by_name(make_cell, ratings, tmp_path, kind):
+    name = make_cell("x")
+    other = make_cell("x", overrides=("train.lr=0.1",))
+    folder = tmp_path / "results" / other
+    if kind == "unknown":
+        (folder / "config.yaml").unlink()
+    else:
+        shutil.rmtree(folder)
+        config = {
+            **{part: {} for part in ("bertscore", "train", "evaluation")},
+            **{"model": {"name": "t5-large"}, "peft": {"method": "unstated"}, "reg": {"term": "unstated"}},
+            "dataset": {"name": "esnli"},
+        }
+        store.write_split(folder, config, {"split": 0, "seed": 7004, "scores": {}, "source": "published"}, [])
+    told = ratings("sample", tmp_path / "results", "--out", tmp_path / "out", "--cells", other, code=2).stderr
+    assert f"--cells {other}: it" in told and "leave it out" in told
+    ratings("sample", tmp_path / "results", "--out", tmp_path / "out", "--each", "5")
+    assert {row["cell"] for row in key_of(tmp_path / "out")} == {name, ""}
 
 
 def test_a_damaged_record_is_named(make_cell, ratings, tmp_path):

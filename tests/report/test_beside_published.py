@@ -102,6 +102,14 @@ def test_other_datasets_are_not_compared(ours, theirs):
     assert compared([ours(dataset="ecqa"), theirs]) == []
 
 
+def test_a_model_that_only_answers_is_not_compared_with_one_that_explains(ours, theirs):
+    answers = ours("CAREF-AQ")
+    answers.config["dataset"]["target"] = "answer"
+    (found,) = findings.gather([ours(), answers, theirs]).beside
+    assert found.ours.dataset == found.theirs.dataset == "e-SNLI"
+    assert found.comparisons["accuracy"].difference.p_holm == found.comparisons["accuracy"].difference.p
+
+
 def test_nothing_of_ours_changes_where_published_cells_lie_beside(ours, theirs, written):
     own = [ours(row, dataset) for row in ("AQ", "CAREF-AQ", "BASE") for dataset in ("esnli", "ecqa", "comve", "cos_e")]
     # As hostile as can be: the very configuration and data of an empty place of Table 1 and of one side of a pair.

@@ -148,6 +148,10 @@ def test_the_comparison_shows_every_cell_and_says_demo(make_cell):
     assert "demo data" in text_of(drawn)
     real = side_by_side.figure(lines([make_cell("AQ", "esnli", [80.0, 82.0])]))
     assert "demo data" not in text_of(real) and real.png != drawn.png
+    cells = [make_cell("AQ", "esnli", [80.0, 82.0], source=source) for source in ("files", "demo")]
+    cells[1].signature = "demo"
+    mixed = text_of(side_by_side.figure(lines(cells)))
+    assert "e-SNLI · AQ" in mixed and "e-SNLI (demo) · AQ" in mixed and "demo data" in mixed
 
 
 def test_what_cells_are_called_leaves_room_for_what_is_drawn(make_cell):

@@ -52,6 +52,14 @@ def test_a_sweeps_table_has_one_line_a_cell_and_says_how_much_is_done(make_cell)
     assert sweep_table(cells, wanted={cell.signature: 2 for cell in cells}).count("2 of 2") == 8
 
 
+def test_demo_data_beside_real_data_is_called_so_in_its_line(make_cell):
+    cells = [make_cell("AQ", "esnli", [score], source=source) for score, source in ((80.0, "files"), (70.0, "demo"))]
+    cells[1].signature = "demo"
+    told = {line.split("  ")[0]: line for line in sweep_table(cells).splitlines() if "1 of 60" in line}
+    assert "80.00" in told["e-SNLI"] and "70.00" in told["e-SNLI (demo)"]
+    assert "(demo)" not in sweep_table(cells[1:]) and "Demo data: " in sweep_table(cells[1:])
+
+
 def test_what_else_differs_is_shown(make_cell):
     cells = [make_cell("AQ", "esnli", [80.0], train=schema.Train(lr=lr)) for lr in (3e-5, 5e-4)]
     text = sweep_table(cells)

@@ -122,7 +122,11 @@ def test_cells_of_other_configurations_or_other_records_are_no_copies(tmp_path):
     store.write_split(tmp_path / "one", CONFIG, record(3), PREDICTIONS)
     store.write_split(tmp_path / "two", {**CONFIG, "fingerprint": "other"}, record(3), PREDICTIONS)
     store.write_split(tmp_path / "three", CONFIG, record(4), PREDICTIONS)
-    assert [(cell.signature, cell.unread) for cell in store.cells(tmp_path)] == [("one", []), ("three", []), ("two", [])]
+    assert [(cell.signature, cell.unread) for cell in store.cells(tmp_path)] == [
+        ("one", []),
+        ("three", []),
+        ("two", []),
+    ]
 
 
 def test_a_record_under_another_splits_name_is_damage(tmp_path):

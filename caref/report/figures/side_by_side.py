@@ -21,29 +21,29 @@ def figure(lines: Sequence[Line]) -> Figure | str:
     if not 0 < len(shown) <= _FEW:
         return f"Cells side by side: drawn for 1 to {_FEW} cells with accuracy, here are {len(shown)}"
     several = len({line.model for line in shown}) > 1 or any(line.published for line in shown)
+    only_demo = all(line.demo for line in shown)
+    data = [line.dataset if only_demo else line.data for line in shown]
     names = [
         fill(
             " · ".join(
-                filter(
-                    None, [line.model if several else "", line.dataset, line.peft, line.reg.strip("–"), line.settings]
-                )
+                filter(None, [line.model if several else "", of, line.peft, line.reg.strip("–"), line.settings])
             ),
             _WIDTH,
             break_on_hyphens=False,
         )
-        for line in shown
+        for line, of in zip(shown, data, strict=True)
     ]
     row = max(0.42, *(0.18 * len(name.splitlines()) for name in names))
-    datasets = list(dict.fromkeys(line.dataset for line in shown))
+    datasets = list(dict.fromkeys(data))
     metrics = [metric for metric in ("accuracy", "nbert") if any(metric in line.summaries for line in shown)]
     with drawing.style("comparison"):
         plot, panels = drawing.canvas(9, 1.5 + row * len(shown), panels=len(metrics), sharey=True, squeeze=False)
         panels = panels[0]
         for metric, axes in zip(metrics, panels, strict=True):
-            for y, line in enumerate(shown):
+            for y, (line, of) in enumerate(zip(shown, data, strict=True)):
                 if metric not in line.summaries:  # of a model that answers only
                     continue
-                summary, colour = line.summaries[metric], SERIES[datasets.index(line.dataset) % len(SERIES)]
+                summary, colour = line.summaries[metric], SERIES[datasets.index(of) % len(SERIES)]
                 axes.errorbar(summary.mean, y, xerr=summary.std, fmt="o", color=colour, **drawing.BARS)
                 axes.annotate(
                     f"{summary.mean:.1f}",
@@ -59,9 +59,8 @@ def figure(lines: Sequence[Line]) -> Figure | str:
         panels[0].set_yticks(range(len(shown)), names)
         panels[0].set_ylim(len(shown) - 0.4, -0.7)
         n = drawing.counted(line.summaries[one].n for line in shown for one in metrics if one in line.summaries)
-        demo = any("demo" in line.source for line in shown)
         models = ", ".join(sorted({line.model for line in shown}))
-        if demo:
+        if any(line.demo for line in shown):
             drawing.watermark(plot)
         caption = f"{models}; mean ± standard deviation over n = {n} splits."
         return drawing.finished(plot, "cells", "Cells side by side", caption)

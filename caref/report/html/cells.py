@@ -51,7 +51,7 @@ def _told(findings: Findings) -> dict[str, list[str]]:
     mark = "" if findings.only_demo else ' <span class="few">demo</span>'
     columns = {
         "model": [escape(line.model) for line in lines],
-        "dataset": [escape(line.dataset) + (mark if "demo" in line.source else "") for line in lines],
+        "dataset": [escape(line.dataset) + (mark if line.demo else "") for line in lines],
         "peft": [escape(line.peft) for line in lines],
         "regulariser": ["none" if line.reg == "–" else escape(line.reg) for line in lines],
         "settings": [escape(line.settings) for line in lines],
