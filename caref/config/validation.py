@@ -61,6 +61,7 @@ _READ_BY = {
     "evidence.student_lr": ("simulatability", Evidence.student_lr),
     "evidence.student_steps": ("simulatability", Evidence.student_steps),
 }
+_KIND = {"peft": "method", "reg": "term", "tracker": "name"}  # what a part's schema says that the part is
 _NO_PROJECT = "/\\#?%:"
 _RULES = (
     (_AT_LEAST, lambda value, bound: value >= bound, "must be at least {}"),
@@ -83,6 +84,9 @@ def validate(job: DictConfig) -> dict:
     values = dict(_flat(nested))
     if missing := sorted(key for key, value in values.items() if value == MISSING):
         raise UserError(f"{missing[0]} has no value; give it one")
+    for part, key in _KIND.items():
+        if (named := nested[part][key]) != (own := getattr(OmegaConf.get_type(job, part), key)):
+            raise UserError(f"{part}.{key}={named}: {part}=... chooses what it is, and chose {own}")
     for part in ("peft", "reg"):
         made = checked(OmegaConf.get_type(job, part), part, nested[part])
         nested[part] = {key: getattr(made, key) for key in nested[part]}  # as the kind lists what is a set
@@ -148,6 +152,8 @@ def _amiss(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             "dataset.target",
             f"{values['model.name']} chooses an answer and explains nothing; use dataset.target=answer",
         )
+    if values["model.kind"] == "classifier" and values["train.supervise"] == "answer":
+        yield "train.supervise", f"{values['model.name']} learns the answer alone as it is; leave it out"
     if values["train.gradient_accumulation"] > values["train.batch_size"]:
         yield "train.gradient_accumulation", f"must be at most train.batch_size={values['train.batch_size']}, its parts"
     if values["pack"] != "auto" and (type(values["pack"]) is not int or values["pack"] < 1):

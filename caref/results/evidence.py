@@ -147,6 +147,16 @@ def set_aside(folder: Path, split: int) -> None:
             os.replace(path, path.with_name(path.name + ".damaged"))
 
 
+def set_aside_all(cell: Path, split: int) -> bool:
+    """Move a split's evidence of every question to names that end in .stale; whether there was any."""
+    found = [
+        path for name in (f"{split:03d}.json", f"{split:03d}.jsonl.gz") for path in cell.glob(f"evidence/*/{name}")
+    ]
+    for path in found:
+        os.replace(path, path.with_name(path.name + ".stale"))
+    return bool(found)
+
+
 def of_cell(cell: Path, only: int | None = None) -> list[Found]:
     """Everything a cell's folder holds, one question after the other; what is damaged is named and left out.
 

@@ -55,6 +55,9 @@ def check(hydra: DictConfig, sweep: bool, job: DictConfig | None = None) -> None
         raise UserError("hydra.job.chdir=true: a job runs where it is typed, results_dir says where to; leave it out")
     overrides = OmegaConf.to_container(hydra.overrides, resolve=False)
     typed = [*overrides["hydra"], *overrides["task"]]
+    for override in overrides["task"]:
+        if override.startswith("~") and override[1:].partition("=")[0] in keys.known():
+            raise UserError(f"{override}: a job cannot be without it")
     for added in re.findall(r"^\++hydra\.([\w.]+)=", "\n".join(typed), re.MULTILINE):
         part, _, key = added.rpartition(".")
         kind = OmegaConf.get_type(OmegaConf.select(hydra, part) if part else hydra)

@@ -1,7 +1,6 @@
 """Which splits of a job are finished, and what the job is to keep of them that is not there yet."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from caref.results import evidence, store
 from caref.running import saving
@@ -74,11 +73,22 @@ def found(planned: Plan) -> tuple[dict[int, dict], dict[int, str]]:
     return records, unread
 
 
-def intact(cell: Path, index: int) -> dict | None:
-    """The record of a split that this process holds; a damaged one is named and set aside."""
+def intact(planned: Plan, index: int) -> dict | None:
+    """The record of a split that this process holds; a damaged one is named and set aside.
+
+    Where there is none, so is what lies beside it: nobody knows whether the next training comes to the same.
+    """
+    cell = planned.cell
     try:
-        return store.read_record(cell, index)
+        record = store.read_record(cell, index)
     except store.Damaged as damage:
         print(f"{damage}; set aside, split {index} runs again")
         store.set_aside(cell, index)
-        return None
+        record = None
+    if record is None:
+        stale = ["evidence"] * evidence.set_aside_all(cell, index)
+        if not planned.values["train"]["save"]:  # else the next one takes its place
+            stale += ["trained part"] * saving.set_aside(cell / "trained", index)
+        if stale:
+            print(f"split {index} has no record: its {' and '.join(stale)} set aside, under names that end in .stale")
+    return record

@@ -6,7 +6,7 @@ Left is what a run would work on: a damaged record, and a finished split without
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from statistics import fmean
 
 from caref.analysis.labels import answers_only, apart, dataset_label, peft_label, reg_label
@@ -41,20 +41,24 @@ def told(plans: Sequence[Plan]) -> str:
 def _told(plans: Sequence[Plan]) -> str:
     wanted: dict[str, set[int]] = defaultdict(set)
     missing: dict[str, set[int]] = defaultdict(set)
+    work: dict[str, list[tuple[Plan, int]]] = defaultdict(list)
     for plan in plans:
+        left = finished.left(plan)
         wanted[plan.signature].update(plan.indices)
-        missing[plan.signature].update(finished.left(plan))
+        missing[plan.signature].update(left)
+        work[plan.signature].append((plan, len(left)))
     cells = {plan.signature: plan for plan in plans}
     seconds = Times(cells, {signature: store.finished(plan.cell) for signature, plan in cells.items()})
     rows, total, untold, unlooked = [], 0.0, 0, 0
     for signature, name in zip(cells, _names(list(cells.values())), strict=True):
         left = len(missing[signature])
-        one = seconds.of(signature) if left else 0.0
-        looks = seconds.of_evidence(signature) if left and one is not None else 0.0
-        unlooked += left if looks is None else 0
-        one = None if one is None else one + (looks or 0.0)
-        hours = "?" if one is None else f"{left * one / 3600:.1f}"
-        total, untold = (total, untold + left) if one is None else (total + left * one / 3600, untold)
+        one, needed = seconds.of(signature) if left else 0.0, 0.0
+        for plan, runs in work[signature] if one is not None else ():  # each question trains its splits once
+            looks = seconds.of_evidence(plan) if runs else 0.0
+            unlooked += runs if looks is None else 0
+            needed += runs * (one + (looks or 0.0)) / 3600
+        hours = "?" if one is None else f"{needed:.1f}"
+        total, untold = (total, untold + left) if one is None else (total + needed, untold)
         done = "?" if cells[signature].unknown else len(wanted[signature]) - left
         rows.append(f"{signature}  {done:>5}  {left:5}  {hours:>7}  {name}")
     splits = sum(map(len, wanted.values()))
@@ -108,9 +112,10 @@ class Times:
         """Seconds a split of this cell takes to train, write and score; None where no record tells."""
         return self._nearest(signature, self._recorded)
 
-    def of_evidence(self, signature: str) -> float | None:
+    def of_evidence(self, plan: Plan) -> float | None:
         """Seconds more that the evidence asked of a split takes; 0 where none is asked, None where no record tells."""
-        return self._nearest(signature, self._looked) if self._cells[signature].values["evidence"]["measures"] else 0.0
+        asked = plan.values["evidence"]
+        return self._nearest(plan.signature, partial(self._looked, evidence.mark(asked))) if asked["measures"] else 0.0
 
     def _nearest(self, signature: str, recorded: Callable[[str], list[float]]) -> float | None:
         if own := recorded(signature):
@@ -148,9 +153,8 @@ class Times:
         return times
 
     @cache  # noqa: B019
-    def _looked(self, signature: str) -> list[float]:
-        plan, times = self._cells[signature], []
-        folder = evidence.folder_of(plan.cell, plan.values["evidence"])
+    def _looked(self, mark: str, signature: str) -> list[float]:
+        folder, times = self._cells[signature].cell / "evidence" / mark, []
         for split in numbered(folder)[-_RECORDS:]:
             try:
                 record = evidence.read_split(folder, split)

@@ -16,12 +16,12 @@ from caref.errors import SplitFailed, UserError
 from caref.report import tables
 from caref.results import evidence, store
 from caref.results.samples import samples
-from caref.running import trials
+from caref.running import provenance, trials
 from caref.running.finished import found, found_lacking, intact, lacks
 from caref.running.packs import Packs
 from caref.running.plans import Plan, plan
 from caref.running.progress import Progress
-from caref.running.workbench import Again, Workbench
+from caref.running.workbench import Again, Recorded, Workbench
 from caref.tracking.tracker import Tracker, tracking
 
 
@@ -65,12 +65,12 @@ def run(job: DictConfig) -> dict[int, dict]:
         while waiting:
             with ExitStack() as claims:
                 size = packs.size(bench.read(planned.sampler(waiting[0])))
-                held = _claimed(planned.cell, waiting, size, claims)
+                held = _claimed(planned.cell, *_side_by_side(waiting, records, size), claims)
                 waiting = [index for index in waiting if index not in held]
                 free, again = [], {}
                 for index in held:
                     try:
-                        record = intact(planned.cell, index)
+                        record = intact(planned, index)
                         incomplete = record is not None and lacks(planned, index, held=True)
                     except store.Unreadable as error:
                         failures[index] = str(error)
@@ -114,6 +114,17 @@ def settle(planned: Plan) -> None:
         tracker.earlier(records.values())
 
 
+def _side_by_side(waiting: Sequence[int], records: Mapping[int, dict], size: int) -> tuple[list[int], int]:
+    """Those that may be worked on beside the first, and how many at a time.
+
+    What is computed in bfloat16 may round otherwise in a pack of another size: a finished split is trained again among
+    as many as it was.
+    """
+    packs = {index: provenance.matters(records[index]["run"]) for index in waiting if index in records}
+    own = packs.get(waiting[0])
+    return [index for index in waiting if packs.get(index) == own], size if own is None else min(size, own)
+
+
 def _claimed(cell: Path, waiting: Sequence[int], most: int, claims: ExitStack) -> list[int]:
     """Up to `most` of the splits that no other process holds; where others hold them all, the first, once it is free.
 
@@ -151,7 +162,11 @@ def _work(
     trouble = None
     try:
         recorded = {
-            index: [one["generation"] for one in store.read_predictions(planned.cell, index)] for index in again
+            index: Recorded(
+                [one["generation"] for one in store.read_predictions(planned.cell, index)],
+                provenance.matters(record["run"]),
+            )
+            for index, record in again.items()
         }
         outcomes = bench.run([bench.read(planned.sampler(index)) for index in pack], progress, recorded)
     except UserError:

@@ -35,6 +35,11 @@ def of(device: "torch.device", dtype: "torch.dtype", seconds: Mapping[str, float
     }
 
 
+def matters(run: Mapping) -> int | None:
+    """The size of the pack that a split was trained in, where it may show in its numbers; None in float32."""
+    return None if run.get("precision") == "float32" else run.get("pack")
+
+
 @cache
 def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in _VERSIONED} | {"python": platform.python_version()}

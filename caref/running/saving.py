@@ -23,6 +23,17 @@ def kept(folder: Path, split: int) -> bool:
     return any((folder / f"{split:03d}" / name).is_file() for name in _WRITTEN_LAST)
 
 
+def set_aside(folder: Path, split: int) -> bool:
+    """Move the trained part of a split to a name that ends in .stale, over an earlier one's; whether it was there."""
+    place = folder / f"{split:03d}"
+    if not place.is_dir():
+        return False
+    stale = place.with_name(f"{place.name}.stale")
+    shutil.rmtree(stale, ignore_errors=True)
+    os.replace(place, stale)
+    return True
+
+
 def check_room(folder: Path, splits: Collection[int], trainable: int) -> None:
     """Refuse to train what there is no room to keep.
 

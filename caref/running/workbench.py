@@ -33,6 +33,14 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """What a finished split wrote, and how many were side by side, where that may show: see `provenance.matters`."""
+
+    generations: Sequence[str]
+    pack: int | None
+
+
+@dataclass(frozen=True)
 class Again:
     """What a finished split came to that was trained again, as it is recorded: every step, and what was asked."""
 
@@ -62,13 +70,12 @@ class Workbench(Inquiry):
         self.unsaved: UserError | None = None  # why a trained part could not be kept
 
     def run(
-        self, splits: Sequence[Split], progress: Progress, recorded: Mapping[int, Sequence[str]] = MappingProxyType({})
+        self, splits: Sequence[Split], progress: Progress, recorded: Mapping[int, Recorded] = MappingProxyType({})
     ) -> list[Outcome | Again | SplitFailed]:
         """Train and generate for these splits side by side, ask for evidence, then score each.
 
         Args:
-            recorded: by split, the generations of those that are finished, and trained again to keep their parts or
-                for evidence.
+            recorded: by split, of those that are finished, and trained again to keep their parts or for evidence.
 
         Returns:
             Of each what it came to, or why it failed, where its loss was not finite. Evidence is there of none where
@@ -131,7 +138,8 @@ class Workbench(Inquiry):
             for place, split in enumerate(splits):
                 if isinstance(terms[place], SplitFailed):
                     continue
-                if (before := recorded.get(split.index)) is not None and (told := _unlike(before, generations[place])):
+                before = recorded.get(split.index)
+                if before is not None and (told := _unlike(before, generations[place], len(splits))):
                     terms[place] = SplitFailed(told)
                 elif job.train.save and (before is None or not saving.kept(self.saved, split.index)):
                     newly_saved[place] = self._save(part, place, split)
@@ -209,14 +217,18 @@ class Workbench(Inquiry):
         return Outcome(record, predictions, history, evidence)
 
 
-def _unlike(recorded: Sequence[str], generations: Sequence[str]) -> str | None:
+def _unlike(recorded: Recorded, generations: Sequence[str], together: int) -> str | None:
     """How generations differ from the record's, and what that means; None where they are the same."""
-    differing = sum(one != other for one, other in zip(recorded, generations, strict=True))
+    differing = sum(one != other for one, other in zip(recorded.generations, generations, strict=True))
     if not differing:
         return None
+    why = "another device or other libraries?"
+    if recorded.pack not in (None, together):
+        beside = "with the splits that were beside it, " * (recorded.pack > 1)
+        why = f"it was one of {recorded.pack} side by side, now of {together}; {beside}pack={recorded.pack} repeats it"
     return (
-        f"trained again, {differing} of its {len(recorded)} predictions are not the record's (another device or other "
-        "libraries?); its trained part is not kept, its record stays"
+        f"trained again, {differing} of its {len(generations)} predictions are not the record's ({why}); its trained "
+        "part is not kept, its record stays"
     )
 
 

@@ -6,7 +6,7 @@ from small_evidence import SMALL, material, of_cell, of_evidence, small_run  # n
 from caref.analysis import evidence_compared
 from caref.config import schema
 from caref.errors import SplitFailed, UserError
-from caref.results import evidence, store
+from caref.results import evidence, records, store
 from caref.running import finished, forecast, jobs
 
 ASKED = ("evidence=full", "evidence.examples=4", "evidence.attributions=[saliency,human,random]")
@@ -59,6 +59,24 @@ def test_what_is_there_is_not_asked_again_and_what_is_gone_or_damaged_is(run, ca
     assert (folder / "001.jsonl.gz.damaged").read_bytes() == b"cut"
     assert of_evidence(cell) == whole
     assert (folder / "002.json").stat().st_mtime_ns == times[folder / "002.json"]
+
+
+@pytest.mark.parametrize("gone", ["damaged", "removed"])
+def test_evidence_and_weights_of_a_record_that_is_gone_are_not_the_next_ones(run, composed, tmp_path, capsys, gone):
+    """The next training may come to other predictions: on another device, with other libraries."""
+    cell, asked = run("splits=0:2", *ASKED, "train.save=true")
+    folder, path = evidence.folder_of(cell, asked), cell / "splits" / "000.json"
+    before = (folder / "000.json").read_bytes(), of_evidence(cell)
+    path.write_bytes(b"{") if gone == "damaged" else path.unlink()
+    capsys.readouterr()
+    run("splits=0:2")
+    assert "split 0 has no record: its evidence and trained part set aside" in capsys.readouterr().out
+    assert sorted(evidence.of_cell(cell)[0].records) == [1] and (folder / "000.json.stale").read_bytes() == before[0]
+    assert [one.name for one in sorted((cell / "trained").iterdir())] == ["000.stale", "001"]
+    job = composed(*SMALL, f"results_dir={tmp_path / 'results'}", "splits=0:2", *ASKED)
+    assert finished.left(jobs.plan(job)) == [0]
+    run("splits=0:2", *ASKED)
+    assert of_evidence(cell) == before[1]
 
 
 @pytest.mark.parametrize(
@@ -232,14 +250,33 @@ def test_a_forecast_holds_what_evidence_takes_or_says_that_nobody_knows(run, com
         for read, folder in ((store.read_record, cell), (evidence.read_split, evidence.folder_of(cell, asked)))
     )
 
-    def told(*overrides: str) -> tuple[forecast.Times, str]:
+    def told(*overrides: str) -> tuple[forecast.Times, jobs.Plan]:
         planned = jobs.plan(composed(*SMALL, f"results_dir={tmp_path / 'results'}", "splits=0:60", *overrides))
         times = forecast.Times({planned.signature: planned}, {planned.signature: store.finished(planned.cell)})
         line = forecast.told([planned]).splitlines()[-1]
         assert ("evidence takes for 60 of them, which no record tells" in line) == ("evidence=quick" in overrides)
-        return times, planned.signature
+        return times, planned
 
     for overrides, expected in ((ASKED, sum(looked) / 2), ((), 0.0), (("evidence=quick",), None)):
-        times, signature = told(*overrides)
-        assert times.of(signature) == pytest.approx(sum(trained) / 2)
-        assert times.of_evidence(signature) == (None if expected is None else pytest.approx(expected))
+        times, planned = told(*overrides)
+        assert times.of(planned.signature) == pytest.approx(sum(trained) / 2)
+        assert times.of_evidence(planned) == (None if expected is None else pytest.approx(expected))
+
+
+def test_a_forecast_counts_a_training_for_each_question(run, composed, tmp_path):
+    cell, asked = run("splits=0", *ASKED)
+    for folder in (cell / "splits", evidence.folder_of(cell, asked)):  # as if on a slow machine
+        record = records.parse(folder / "000.json", (folder / "000.json").read_bytes())
+        record["run"]["seconds"] = {"train": 720} if folder.name == "splits" else {"evidence": 360}
+        (folder / "000.json").write_bytes(records.sealed(record))
+    both = [
+        jobs.plan(
+            composed(*SMALL, f"results_dir={tmp_path / 'results'}", "splits=0:11", *ASKED, f"evidence.removal={one}")
+        )
+        for one in ("delete", "mask")
+    ]
+    told = forecast.told(both).splitlines()[-1]
+    assert told.startswith(
+        "1 cell, 11 splits: 0 done, 11 left, about 5.2 hours of one device"
+    )  # 10 of 0.3 h, 11 of 0.2
+    assert told.endswith("; without what evidence takes for 11 of them, which no record tells")
