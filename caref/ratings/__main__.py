@@ -5,6 +5,7 @@ python -m caref.ratings agree ratings [--key ratings/key.csv] [--results RESULTS
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from caref.errors import UserError, reported
@@ -74,6 +75,9 @@ def agree(arguments: argparse.Namespace) -> None:
         usual = key.resolve().parent.parent  # where `sample` writes, unless told
         if arguments.results or any((usual / one.cell).is_dir() for one in found.judged if one.cell):
             found = beside_evidence.added(found, arguments.results or usual)
+        else:
+            note = f"evidence: {usual} holds none of these cells; --results names the folder that `sample` drew from"
+            found = replace(found, notes=(*found.notes, note))
         out = arguments.out or key.parent / "agreement"
     if out:
         check_writable(out, "--out ")

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 GROUPS = ("model", "peft", "dataset", "reg", "source", "bertscore", "evidence", "tracker")
@@ -23,6 +24,24 @@ def test_every_choice_is_told(group):
     assert {name for name in named if "." not in name or name in choices(group)} == choices(group)
     told = re.search(rf"^  {group} +(.*(?:\n {{12,}}.*)*)", HELP, re.M)[1]
     assert choices(group) <= set(re.findall(r"[\w.]+", told))
+
+
+@pytest.mark.parametrize(("key", "package"), [("measures", "measures"), ("attributions", "attribution")])
+def test_everything_that_evidence_may_ask_is_told_and_what_full_asks(key, package):
+    (row,) = re.findall(rf"^\| `evidence.{key}` \| (.*) \|$", README, re.M)
+    of_full, by_name = (re.findall(r"`(\w+)`", part) for part in row.split("full"))
+    files = {path.stem for path in (ROOT / "caref" / "evidence" / package).glob("[!_]*.py")}
+    assert {*of_full, *by_name} == files and len(of_full) + len(by_name) == len(files)
+    assert of_full == yaml.safe_load((ROOT / "conf" / "evidence" / "full.yaml").read_text("utf-8"))[key]
+    told = re.search(rf"^  evidence\.{key} +(.*(?:\n {{25}}.*)*)", HELP, re.M)[1]
+    assert re.findall(r"\w+", re.sub(r"\(.*?\)", "", told)) == of_full + by_name
+
+
+def test_no_python_file_is_longer_than_the_rules_say():
+    most = int(re.search(r"No Python file over (\d+) lines", (ROOT / "ARCHITECTURE.md").read_text("utf-8"))[1])
+    files = [path for part in ("caref", "tests", "benchmarks", "hydra_plugins") for path in (ROOT / part).rglob("*.py")]
+    assert len(files) > 300
+    assert [str(path) for path in files if len(path.read_text("utf-8").splitlines()) > most] == []
 
 
 @pytest.mark.parametrize("folder", ("experiments", "sweeps"))

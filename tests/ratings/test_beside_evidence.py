@@ -147,7 +147,7 @@ def test_another_results_folder_is_named_or_refused(rated, ratings, tmp_path):
     write_evidence(root, cell, key, told)
     moved = (root / "ratings").rename(tmp_path / "ratings")
     sheets = sorted(moved.glob("rater-*.csv"))
-    assert "evidence" not in ratings("agree", *sheets).stdout.partition("Automatic scores")[0]
+    assert f"evidence: {tmp_path} holds none of these cells; --results" in ratings("agree", *sheets).stdout
     assert "coupling" not in json.dumps(
         json.loads((moved / "agreement" / "judgement.json").read_text())["correlations"]
     )
