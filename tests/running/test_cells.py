@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from caref.config import schema
 from caref.config.signature import described, signature
 from caref.config.validation import validate
+from caref.objectives.terms.ivra import Ivra
 from caref.results import evidence
 from hydra_plugins.caref_sweeper import CellSweeper, Composer
 
@@ -102,12 +103,12 @@ def test_ivra_s_question_is_asked_of_its_model_with_mean_attention_beside_every_
 
 
 def test_in_small_each_criterion_s_module_stands_beside_the_untrained_one(jobs_of):
-    jobs = jobs_of("+experiments=ivra_small")
     by_question = {}
-    for job in jobs:
+    for job in (*jobs_of("+experiments=ivra_small"), *jobs_of("+experiments=ivra_small_sim")):
         validate(job)
         assert job.model.kind == "classifier" and job.reg.scope == "module" and job.splits == "0:5"
-        assert {"ivra", "random"} == set(job.evidence.attributions)
+        assert job.dataset.max_tokens == {"esnli": 128, "imdb": 64}[job.dataset.name]
+        assert job.reg.student_lr == (0.03 if job.reg.criteria == ["sim"] else Ivra.student_lr)
         asked = (job.dataset.name, job.dataset.eval_size, evidence.mark(schema.plain(job)["evidence"]))
         by_question.setdefault(asked, []).append(tuple(job.reg.criteria))
     erased, told = [(), ("comp",), ("suff",), ("cons",)], [(), ("sim",)]
