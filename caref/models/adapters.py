@@ -12,6 +12,7 @@ import torch
 
 from caref.errors import UserError
 from caref.models import modules
+from caref.models.places import precise
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -43,7 +44,7 @@ def wrapped(model: "PreTrainedModel", method: "Adapter", seed: int, total_steps:
             for name, parameter in adapted.named_parameters():
                 if parameter.requires_grad and id(parameter) in own:
                     raise ValueError(f"it would train {name}, the model's own, too; leave out what asks for that")
-        except (ValueError, TypeError, NotImplementedError) as error:
+        except (ValueError, TypeError, NotImplementedError, AssertionError) as error:
             for module, before in children:  # PEFT may have put on a part by then
                 module._modules.clear()
                 module._modules.update(before)
@@ -51,6 +52,8 @@ def wrapped(model: "PreTrainedModel", method: "Adapter", seed: int, total_steps:
     for name, parameter in adapted.named_parameters():
         if ".ranknum." in name:  # a constant of AdaLoRA's, which PEFT leaves trainable on a bfloat16 model
             parameter.requires_grad_(False)
+        elif parameter.requires_grad:  # of a classifier's head PEFT makes a copy in the model's own type
+            parameter.data = precise(parameter)
     return _with_room_for_cross_attention(adapted)
 
 
@@ -70,10 +73,11 @@ def restored(model: "PreTrainedModel", folder: Path) -> "PeftModel":
             adapted = PeftModel.from_pretrained(model, str(folder))
         except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
             raise UserError(f"{folder}: its adapter does not fit {model.config.model_type}: {error}") from None
-    # PEFT rounds AdaLoRA's matrices, cut to their ranks, to the model's own type.
+    # PEFT rounds AdaLoRA's matrices, cut to their ranks, and a classifier's head to the model's own type.
     saved = load_file(folder / SAFETENSORS_WEIGHTS_NAME)
     for name, parameter in adapted.named_parameters():
-        if (tensor := saved.get(name.replace(f".{adapted.active_adapter}", ""))) is not None:
+        kept = name.replace(f".{adapted.active_adapter}", "").replace(".modules_to_save", "")
+        if "original_module" not in name and (tensor := saved.get(kept)) is not None:
             parameter.data = tensor.to(parameter.device)
         elif ".ranknum." in name:
             parameter.data = parameter.data.float()

@@ -147,8 +147,12 @@ def _pretrained(model: Model, files: "_Files", dtype: torch.dtype, classes: int 
         _prepare(config, model, dtype)
         if classes is not None:
             return _with_head(path, config, dtype, classes, options)
+        shapes.refuse_encoder(config)
         family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        return family.from_pretrained(path, config=config, dtype=dtype, **options)
+        network, told = family.from_pretrained(path, config=config, dtype=dtype, output_loading_info=True, **options)
+        if lacking := sorted(told["missing_keys"]):
+            raise ValueError(f"its files lack {lacking[0]}, which would be random")
+        return network
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"model.path={model.path}: cannot be loaded: {error}") from None
 

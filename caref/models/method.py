@@ -51,11 +51,13 @@ class Adapter(Method):
         options: further fields of PEFT's configuration, such as use_rslora: true.
         tuner: PEFT's folder of it; None where it is called as the method is.
         taken: which of the method's keys sets a field of PEFT's, by the field's name.
+        later: fields of PEFT's that show after some steps alone, not in what is trained or its first gradients.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     tuner: ClassVar[str | None] = None
     taken: ClassVar[Mapping[str, str]] = {}
+    later: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
         if OmegaConf.is_config(self.options):

@@ -184,6 +184,19 @@ def classifier(config: "PreTrainedConfig", classes: int) -> "PreTrainedModel":
     return AutoModelForSequenceClassification.from_config(config)
 
 
+def refuse_encoder(config: "PreTrainedConfig") -> None:
+    """Refuse to write with an encoder alone, which would be trained with what comes next before its eyes.
+
+    Raises:
+        UserError: if the family is one, and this configuration of it no decoder.
+    """
+    from transformers import MODEL_FOR_MASKED_LM_MAPPING
+
+    both_ways = not config.is_encoder_decoder and not getattr(config, "is_decoder", False)
+    if both_ways and type(config) in MODEL_FOR_MASKED_LM_MAPPING:
+        raise UserError(f"model.kind=generator: {config.model_type} is an encoder; use model.kind=classifier")
+
+
 def as_classifier(config: "PreTrainedConfig", classes: int) -> None:
     """Give a configuration as many classes.
 
@@ -220,6 +233,7 @@ def assembled(config: "PreTrainedConfig") -> "PreTrainedModel":
 def _built(config: "PreTrainedConfig") -> "PreTrainedModel":
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
+    refuse_encoder(config)
     family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     try:
         return family.from_config(config)

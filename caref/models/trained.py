@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from caref.errors import UserError
-from caref.models import adapters, modules, reach
+from caref.models import adapters, modules, origin, reach
 from caref.models.backbones import Backbone
 from caref.models.method import Adapter, Sparse, build
 from caref.models.places import Places, in_place, laid, precise
@@ -99,7 +99,7 @@ def trained_part(backbone: Backbone, peft: "Peft", seed: int, total_steps: int) 
             with _sparse(backbone, method) as part:
                 yield part
         else:
-            with _adapter(backbone.model, method, seed, total_steps) as part:
+            with _adapter(backbone, method, seed, total_steps) as part:
                 yield part
 
 
@@ -111,6 +111,7 @@ def load_trained(backbone: Backbone, folder: Path | str) -> Iterator[nn.Module]:
         UserError: if the folder holds no trained part, or one of another model.
     """
     folder = Path(folder)
+    origin.check(folder, backbone.name, backbone.model.parameters())
     with _as_before(backbone.model) as model:
         if (folder / "adapter_config.json").is_file():
             adapted = adapters.restored(model, folder)
@@ -147,6 +148,7 @@ class SparsePart:
     counts: Counts
     description: Mapping[str, object]
     places: Places
+    own: list[nn.Parameter]
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -170,6 +172,7 @@ class SparsePart:
         folder.mkdir(parents=True, exist_ok=True)
         save_file({name: parameter.detach().contiguous() for name, parameter in self.named.items()}, folder / WEIGHTS)
         (folder / DESCRIPTION).write_text(json.dumps(self.description, indent=2) + "\n", encoding="utf-8")
+        origin.note(folder, self.description["model"], self.own)
 
 
 @dataclass
@@ -180,6 +183,8 @@ class AdapterPart:
     parameters: list[nn.Parameter]
     counts: Counts
     method: Adapter
+    name: str
+    own: list[nn.Parameter]
 
     def after_step(self, step: int) -> None:
         self.method.after_step(self.model, step)
@@ -199,6 +204,7 @@ class AdapterPart:
 
     def save(self, folder: Path | str) -> None:
         adapters.save(self.model, folder)
+        origin.note(Path(folder), self.name, self.own)
 
 
 @contextmanager
@@ -213,19 +219,21 @@ def _sparse(backbone: Backbone, method: Sparse) -> Iterator[SparsePart]:
     description = {"model": backbone.name, "peft": method.name, "method": method.method, "trainable": counts.trainable}
     model.requires_grad_(False)
     with in_place(model, fresh) as places:
-        yield SparsePart(model, fresh, counts, description, places)
+        yield SparsePart(model, fresh, counts, description, places, list(own.values()))
 
 
 @contextmanager
-def _adapter(model: "PreTrainedModel", method: Adapter, seed: int, total_steps: int) -> Iterator[AdapterPart]:
-    total = sum(parameter.numel() for parameter in model.parameters())
+def _adapter(backbone: Backbone, method: Adapter, seed: int, total_steps: int) -> Iterator[AdapterPart]:
+    model = backbone.model
+    own = list(model.parameters())
+    total = sum(parameter.numel() for parameter in own)
     copied = sum(model.get_parameter(name).numel() for name in _of_head(model))  # in whose place another is trained
     adapted = adapters.wrapped(model, method, seed, total_steps)
     try:
         parameters = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
         trainable = sum(parameter.numel() for parameter in parameters)
         counts = Counts(trainable, total + trainable - copied)
-        yield AdapterPart(adapted, parameters, counts, method)
+        yield AdapterPart(adapted, parameters, counts, method, backbone.name, own)
     finally:
         _take_off(adapted)
 

@@ -150,7 +150,8 @@ def check_options(bench: Workbench, split: Split) -> None:
 
     chosen = method.build(bench.job.peft)
     for option in getattr(chosen, "options", {}):
-        if company.idle(bench.backbone, chosen, bench.objective, bench.tokens(split.train), split.seed, option):
+        asked = bench.backbone, chosen, bench.objective, bench.tokens(split.train), split.seed, option
+        if option not in chosen.later and company.idle(*asked):
             told = f"with {chosen.name} on {bench.backbone.model.config.model_type} it changes nothing; leave it out"
             raise UserError(f"peft.options.{option}: {told}")
 

@@ -93,9 +93,16 @@ class WandbRuns:
         for line in (line for one in found for line in (*one.damaged, *one.unread)):
             say(line)
         if not history and (told := self._with_losses(record)):
-            say(f"split {split}: the summary alone tells of its evidence; its run holds losses that nothing else holds")
-            self._mark(f"{split:03d}", {**told, "of": _of(record, found)})
-            return
+            if all(told.get(key) == value for key, value in self._place.items()):
+                say(f"split {split}: the summary alone tells of its evidence; its run's losses nothing else holds")
+                self._mark(f"{split:03d}", {**told, "of": _of(record, found)})
+                return
+            if told.get("mode") == "offline":
+                say(
+                    f"split {split}: its run stays in project {told['project']}, with losses that nothing else holds; "
+                    f"caref.tracking sync RESULTS --project {self._place['project']} uploads it there"
+                )
+                return
         run = Run(
             id=f"{self._cell.name}-{split:03d}",
             name=f"{self._title()}, split {split:03d}",
@@ -168,9 +175,8 @@ class WandbRuns:
     def _with_losses(self, record: Mapping) -> dict:
         """What was told of just this record where its run holds the steps' losses; nothing elsewhere."""
         told = marked(self._folder / "tracked" / f"{record['split']:03d}.json")
-        wanted = {**self._place, "record": _digest(record)}
         known = {"record": told.get("of"), **told}  # as long as there was no evidence, the marker said the record's
-        return told if told.get("steps") and all(known.get(key) == value for key, value in wanted.items()) else {}
+        return told if told.get("steps") and known["record"] == _digest(record) else {}
 
     def _told(self, name: str, digest: str, run_id: str | None = None) -> bool:
         """Whether W&B holds just this, whichever way it got there."""

@@ -169,6 +169,29 @@ def test_folders_that_hold_no_model_are_refused(saved, tmp_path):
     assert "cannot be loaded" in told(damaged)
 
 
+def test_files_that_lack_weights_are_refused(tmp_path):
+    """What they lack would be drawn from wherever the process's random numbers stand."""
+    model = backbones.load(random_model(num_hidden_layers=2, tie_word_embeddings=False))
+    lacking = {name: tensor for name, tensor in weights(model).items() if "layers.1.mlp" not in name}
+    model.model.save_pretrained(tmp_path, state_dict=lacking)
+    model.tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"its files lack model\.layers\.1\.mlp\.\w+\.weight, which would be random"):
+        backbones.load(Model(name="x", path=str(tmp_path)))
+
+
+@pytest.mark.parametrize("kept", ("shape", "files"))
+def test_an_encoder_is_no_generator(kept, configured, tmp_path):
+    """Trained to write, it would copy the words that it sees before it has written them."""
+    model = backbones.load(configured("model=tiny_classifier").model, classes=3)
+    shape = configured("model=tiny_classifier", "model.kind=generator").model
+    if kept == "files":
+        model.model.save_pretrained(tmp_path)
+        model.tokenizer.save_pretrained(tmp_path)
+        shape = Model(name="x", path=str(tmp_path))
+    with pytest.raises(UserError, match=r"bert is an encoder; use model\.kind=classifier"):
+        backbones.load(shape)
+
+
 # The hub
 
 

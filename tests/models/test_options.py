@@ -109,6 +109,7 @@ def test_what_has_not_been_tried_side_by_side_runs_one_by_one(backbone, peft):
         ("lora_r4", "eva_config.rho=2", "eva_config={'rho': 2}: PEFT takes Optional[EvaConfig]"),
         ("dora", "init_lora_weights=pissa", "init_lora_weights=pissa: it rewrites the model's own weights"),
         ("adalora", "deltaT=3", "deltaT=3: this is peft.interval here"),
+        ("adalora", "beta1=1.5", "beta1=1.5: must be above 0 and below 1"),
         ("ia3", "feedforward_modules=[wo]", "feedforward_modules=['wo']: no choice of a job's"),
         ("prefix", "num_virtual_tokens=3", "num_virtual_tokens=3: this is peft.tokens here"),
     ),
@@ -134,6 +135,17 @@ def test_an_option_without_effect_makes_no_cell_of_its_own(choice, line, told, c
         jobs.run(composed(*SMALL, *small, f"peft={choice}", f"peft.options.{line}", f"results_dir={tmp_path}"))
     assert str(refused.value).startswith(told)
     assert not list(tmp_path.glob("*/splits/*"))
+
+
+def test_rates_that_decide_which_ranks_fall_are_taken(composed, tmp_path):
+    """They change neither what is trained at first nor its first gradients."""
+    line = ("peft=adalora", "peft.init_r=6", "peft.target_r=2", "train.epochs=9", "splits=0")
+    cells = [
+        jobs.plan(job).cell
+        for rate in (0.85, 0.1)
+        if jobs.run(job := composed(*SMALL, *line, f"peft.options.beta1={rate}", f"results_dir={tmp_path}"))
+    ]
+    assert cells[0] != cells[1] and len(list(tmp_path.glob("*/splits/000.json"))) == 2
 
 
 def test_what_would_train_the_models_own_weights_is_refused_and_leaves_no_trace(backbone, peft):

@@ -8,6 +8,7 @@ import torch
 
 from caref.config.schema import Peft
 from caref.errors import UserError
+from caref.models import backbones
 from caref.models.trained import load_trained, trained_part
 
 # What each sparse variant trains, written down from the models' own parameter names.
@@ -187,6 +188,60 @@ def test_a_part_of_another_model_is_refused(choice, backbone, peft, tmp_path):
         part.save(tmp_path)
     with pytest.raises(UserError, match=re.escape(str(tmp_path))), load_trained(t5, tmp_path):
         pass
+
+
+@pytest.mark.parametrize("choice", ("aq", "lora_r4"))
+@pytest.mark.parametrize("other", ("weights", "depth"))
+def test_a_part_of_a_model_with_other_weights_or_more_layers_is_refused(
+    choice, other, backbone, configured, peft, tmp_path
+):
+    """Names and shapes of all that was saved are there."""
+    with trained_part(backbone("tiny_llama"), peft(choice), seed=7004, total_steps=4) as part:
+        part.save(tmp_path)
+    if other == "weights":
+        strange = backbone("tiny_llama")
+        with torch.no_grad():
+            strange.model.model.layers[1].mlp.up_proj.weight.mul_(1.5)
+    else:
+        deeper = configured("model=tiny_llama", "model.config.num_hidden_layers=4").model
+        strange = backbones.load(deeper)
+    with pytest.raises(UserError, match="was trained on tiny Llama"), load_trained(strange, tmp_path):
+        pass
+    with load_trained(backbone("tiny_llama", torch.bfloat16), tmp_path):
+        pass
+    (tmp_path / "model.json").unlink()  # as parts were saved once
+    with load_trained(strange, tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("choice", ("lora_r4", "ia3", "adalora", "aq"))
+def test_a_classifiers_head_is_trained_and_kept_in_float32(choice, configured, peft, texts, tmp_path):
+    def fresh():
+        return backbones.load(configured("model=tiny_classifier").model, dtype=torch.bfloat16, classes=3)
+
+    ids, mask = texts
+    trained, labels = fresh(), torch.tensor([0, 1, 2, 0])
+    with trained_part(trained, peft(choice), seed=7004, total_steps=6) as part:
+        assert {parameter.dtype for parameter in part.parameters} == {torch.float32}
+        optimizer = torch.optim.AdamW(part.parameters, lr=3e-5)
+        for step in range(1, 7):
+            with trained.autocast():
+                logits = part.model(input_ids=ids, attention_mask=mask).logits
+            torch.nn.functional.cross_entropy(logits.squeeze(1).float(), labels).backward()
+            optimizer.step()
+            part.after_step(step)
+            optimizer.zero_grad()
+        part.save(tmp_path)
+        head = [parameter.detach().clone() for parameter in part.parameters]
+        with torch.no_grad(), trained.autocast():
+            told = part.model.eval()(input_ids=ids, attention_mask=mask).logits
+    other = fresh()
+    with load_trained(other, tmp_path) as loaded, torch.no_grad(), other.autocast():
+        again = loaded(input_ids=ids, attention_mask=mask).logits
+        found = [parameter.detach() for name, parameter in loaded.named_parameters() if "classifier" in name]
+    assert torch.equal(again, told) or (choice == "adalora" and torch.allclose(again, told, atol=CUT[torch.bfloat16]))
+    trained_head = [one for one in head if one.shape[0] == 3 or one.shape == (3,)]
+    assert trained_head and all(any(same(one, kept) for kept in found) for one in trained_head)
 
 
 def test_a_folder_without_a_part_is_refused(backbone, tmp_path):

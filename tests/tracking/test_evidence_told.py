@@ -73,6 +73,17 @@ def test_added_later_it_is_told_where_no_losses_are_lost(tell, add, later, cell,
     assert held(cell) == runs and "summary alone" not in capfd.readouterr().err
 
 
+def test_another_project_takes_no_losses_away(tell, cell, description, settings, capfd):
+    """A run that was kept offline is the only place that holds them."""
+    tell(0, history=HISTORY)
+    before = held(cell)[f"{SIGNATURE}-000"]
+    with tracking(settings("tracker.project=other"), cell, description) as tracker:
+        tracker.earlier([store.read_record(cell, 0)])
+    runs = held(cell)
+    assert runs[f"{SIGNATURE}-000"] == before and steps(runs, 0) == len(HISTORY)
+    assert "split 0: its run stays in project" in capfd.readouterr().err
+
+
 def test_damaged_evidence_is_named_and_not_told(tell, add, cell, capfd):
     add(0)
     path = evidence.folder_of(cell, ASKED) / "000.json"

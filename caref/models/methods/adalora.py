@@ -34,6 +34,7 @@ class AdaLora(Adapter):
         "orth_reg_weight": "orthogonality",
         "r": "init_r",
     }
+    later: ClassVar = ("beta1", "beta2")
 
     def __post_init__(self):
         super().__post_init__()
@@ -45,6 +46,9 @@ class AdaLora(Adapter):
             raise ValueError(
                 f"target_r={self.target_r}: must be below peft.init_r={self.init_r}, from which ranks fall"
             )
+        for name in self.later:
+            if name in self.options and not 0 < self.options[name] < 1:
+                raise ValueError(f"options.{name}={self.options[name]}: must be above 0 and below 1")
         if not self.warmup + self.settle < 1:
             raise ValueError(
                 f"warmup={self.warmup}: with peft.settle={self.settle} it leaves no step for ranks to fall"
