@@ -224,8 +224,10 @@ def _unlike(recorded: Recorded, generations: Sequence[str], together: int) -> st
         return None
     why = "another device or other libraries?"
     if recorded.pack not in (None, together):
-        beside = "with the splits that were beside it, " * (recorded.pack > 1)
-        why = f"it was one of {recorded.pack} side by side, now of {together}; {beside}pack={recorded.pack} repeats it"
+        why = (
+            f"it was one of {recorded.pack} side by side, now of {together}, which shows in bfloat16; "
+            f"pack={recorded.pack} in another results_dir, with all that is to be kept, makes both at once"
+        )
     return (
         f"trained again, {differing} of its {len(generations)} predictions are not the record's ({why}); its trained "
         "part is not kept, its record stays"

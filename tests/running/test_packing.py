@@ -69,12 +69,12 @@ def test_where_the_pack_shows_a_split_is_trained_again_in_one_of_its_size(run):
     assert sorted(found.records) == [0, 1, 2, 3]
 
 
-def test_a_split_that_comes_out_otherwise_in_another_pack_is_told_which_repeats_it(run):
+def test_a_split_that_comes_out_otherwise_in_another_pack_is_told_so(run):
     _, cell = run("splits=0:2", "pack=2", "train.precision=bf16")
     predictions = store.read_predictions(cell, 0)
     predictions[0]["generation"] += " as a pack of two rounds"
     store.write_split(cell, {}, store.read_record(cell, 0), predictions)
-    told = r"now of 1; with the splits that were beside it, pack=2 repeats it\)"
+    told = "now of 1, which shows in bfloat16; pack=2 in another results_dir"
     with pytest.raises(SplitFailed, match=rf"split 0: .*it was one of 2 side by side, {told}"):
         run("splits=0", "train.precision=bf16", "evidence=quick")
 
