@@ -87,7 +87,7 @@ def test_a_saved_adapter_names_no_path_of_its_writer_and_is_the_same_each_time(c
         with trained_part(backbone, peft(choice), 7004, 10) as part:
             part.save(tmp_path / time)
     texts = [file.read_text() for file in (tmp_path / "first").iterdir() if file.suffix in (".json", ".md")]
-    assert len(texts) == 2 and not any(str(tmp_path) in text for text in texts)
+    assert len(texts) == 3 and not any(str(tmp_path) in text for text in texts)
     assert saved_config(tmp_path / "first") == saved_config(tmp_path / "second")
     values = json.loads(saved_config(tmp_path / "first"))
     assert values["base_model_name_or_path"] is None
