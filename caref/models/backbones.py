@@ -149,12 +149,25 @@ def _pretrained(model: Model, files: "_Files", dtype: torch.dtype, classes: int 
             return _with_head(path, config, dtype, classes, options)
         shapes.refuse_encoder(config)
         family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        network, told = family.from_pretrained(path, config=config, dtype=dtype, output_loading_info=True, **options)
-        if lacking := sorted(told["missing_keys"]):
-            raise ValueError(f"its files lack {lacking[0]}, which would be random")
-        return network
+        return _whole(
+            lambda: family.from_pretrained(path, config=config, dtype=dtype, output_loading_info=True, **options)
+        )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"model.path={model.path}: cannot be loaded: {error}") from None
+
+
+def _whole(load: Callable[[], tuple["PreTrainedModel", dict]]) -> "PreTrainedModel":
+    """A model of which nothing is drawn: what files lack may be computed, as sinusoidal positions are.
+
+    Raises:
+        ValueError: naming what would be drawn.
+    """
+    network, told = load()
+    if lacking := sorted(told["missing_keys"]):
+        once, again = network.state_dict(), load()[0].state_dict()
+        if drawn := [name for name in lacking if not torch.equal(once[name], again[name])]:
+            raise ValueError(f"its files lack {drawn[0]}, which would be random")
+    return network
 
 
 def _with_head(

@@ -175,6 +175,20 @@ def test_files_that_lack_weights_are_refused(tmp_path):
         backbones.load(Model(name="x", path=str(tmp_path)))
 
 
+def test_files_may_lack_what_is_computed(tmp_path):
+    """As the hub's files of Marian do: where a token stands is told by sines."""
+    shape = {"model_type": "marian", "d_model": 32, "vocab_size": 384, "pad_token_id": 0, "decoder_start_token_id": 0}
+    shape |= {
+        f"{side}_{what}": 2 for side in ("encoder", "decoder") for what in ("layers", "attention_heads", "ffn_dim")
+    }
+    model = backbones.load(Model(name="x", tokenizer="byte", config=shape))
+    lacking = {name: tensor for name, tensor in weights(model).items() if "embed_positions" not in name}
+    assert len(lacking) < len(weights(model))
+    model.model.save_pretrained(tmp_path, state_dict=lacking)
+    model.tokenizer.save_pretrained(tmp_path)
+    assert equal(weights(backbones.load(Model(name="x", path=str(tmp_path)))), weights(model))
+
+
 @pytest.mark.parametrize("kept", ("shape", "files"))
 def test_an_encoder_is_no_generator(kept, configured, tmp_path):
     """Trained to write, it would copy the words that it sees before it has written them."""
