@@ -33,8 +33,7 @@ def wrapped(model: "PreTrainedModel", method: "Adapter", seed: int, total_steps:
     from peft import get_peft_model
 
     own = {id(parameter) for parameter in model.parameters()}
-    children = [(module, dict(module._modules)) for module in model.modules()]
-    with torch.random.fork_rng(devices=[]), _peft_quiet():
+    with torch.random.fork_rng(devices=[]), _peft_quiet(), _as_before_on_error(model):
         torch.default_generator.manual_seed(seed)
         try:
             wanted = replace(method.configuration(model, total_steps), **method.options)
@@ -45,9 +44,6 @@ def wrapped(model: "PreTrainedModel", method: "Adapter", seed: int, total_steps:
                 if parameter.requires_grad and id(parameter) in own:
                     raise ValueError(f"it would train {name}, the model's own, too; leave out what asks for that")
         except (ValueError, TypeError, NotImplementedError, AssertionError) as error:
-            for module, before in children:  # PEFT may have put on a part by then
-                module._modules.clear()
-                module._modules.update(before)
             raise UserError(f"peft ({method.name}): PEFT refuses {model.config.model_type}: {error}") from None
     for name, parameter in adapted.named_parameters():
         if ".ranknum." in name:  # a constant of AdaLoRA's, which PEFT leaves trainable on a bfloat16 model
@@ -68,7 +64,7 @@ def restored(model: "PreTrainedModel", folder: Path) -> "PeftModel":
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    with torch.random.fork_rng(devices=[]), _peft_quiet():
+    with torch.random.fork_rng(devices=[]), _peft_quiet(), _as_before_on_error(model):
         try:
             adapted = PeftModel.from_pretrained(model, str(folder))
         except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
@@ -124,6 +120,19 @@ def _with_room_for_cross_attention(adapted: "PeftModel") -> "PeftModel":
         prefix = adapted.get_prompt
         adapted.get_prompt = lambda *args, **kwargs: EncoderDecoderCache(prefix(*args, **kwargs), DynamicCache())
     return adapted
+
+
+@contextmanager
+def _as_before_on_error(model: "PreTrainedModel") -> Iterator[None]:
+    """Where the block fails, what it has put on the model by then is taken off."""
+    children = [(module, dict(module._modules)) for module in model.modules()]
+    try:
+        yield
+    except BaseException:
+        for module, before in children:
+            module._modules.clear()
+            module._modules.update(before)
+        raise
 
 
 @contextmanager

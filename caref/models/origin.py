@@ -42,11 +42,10 @@ def check(folder: Path, name: str, own: Iterable[torch.Tensor]) -> None:
     """
     try:
         noted = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        trained_on, noted_mark = noted["name"], noted["mark"]
     except FileNotFoundError:
         return
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder / FILE}: cannot be read: {error}") from None
-    if noted["mark"] != mark(own):
-        raise UserError(
-            f"{folder}: was trained on {noted['name']}, whose weights or shape are not those of this {name}"
-        )
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{folder / FILE}: cannot be read, or is not what was written") from None
+    if noted_mark != mark(own):
+        raise UserError(f"{folder}: was trained on {trained_on}, whose weights or shape are not those of this {name}")

@@ -251,11 +251,17 @@ def test_a_folder_without_a_part_is_refused(backbone, tmp_path):
 
 def test_damaged_weights_are_refused(backbone, peft, tmp_path):
     backbone = backbone("tiny_t5")
-    for choice, file in (("aq", "trained.safetensors"), ("lora_r4", "adapter_model.safetensors")):
-        folder = tmp_path / choice
+    for choice, file in (
+        ("aq", "trained.safetensors"),
+        ("lora_r4", "adapter_model.safetensors"),
+        ("aq", "model.json"),
+        ("lora_r4", "model.json"),
+    ):
+        folder = tmp_path / f"{choice} {file}"
         with trained_part(backbone, peft(choice), seed=7004, total_steps=4) as part:
             part.save(folder)
-        (folder / file).write_bytes((folder / file).read_bytes()[:-100])
+        content = (folder / file).read_bytes()
+        (folder / file).write_bytes(content[: max(len(content) - 100, 3)])
         with pytest.raises(UserError, match=re.escape(str(folder))), load_trained(backbone, folder):
             pass
 
