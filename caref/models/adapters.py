@@ -43,7 +43,7 @@ def wrapped(model: "PreTrainedModel", method: "Adapter", seed: int, total_steps:
             for name, parameter in adapted.named_parameters():
                 if parameter.requires_grad and id(parameter) in own:
                     raise ValueError(f"it would train {name}, the model's own, too; leave out what asks for that")
-        except (ValueError, TypeError, NotImplementedError, AssertionError) as error:
+        except (ValueError, TypeError, NotImplementedError) as error:
             raise UserError(f"peft ({method.name}): PEFT refuses {model.config.model_type}: {error}") from None
     for name, parameter in adapted.named_parameters():
         if ".ranknum." in name:  # a constant of AdaLoRA's, which PEFT leaves trainable on a bfloat16 model

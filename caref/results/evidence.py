@@ -10,17 +10,15 @@ Files are written as records are: whole or not at all, sealed, the scores last.
 import gzip
 import io
 import json
-import os
 import zlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from caref.results.records import Damaged, Unreadable, canonical, digest, numbered, parse, read, sealed
-from caref.results.writing import write_atomically
+from caref.results.writing import move_aside, write_atomically
 
 # Of what measures and attributions compute: evidence of one edition is not evidence of another.
 EDITION = 2
@@ -142,19 +140,13 @@ def read_rows(folder: Path, split: int) -> list[dict]:
 
 def set_aside(folder: Path, split: int) -> None:
     """Move damaged evidence out of the way, to names that end in .damaged."""
-    for path in (folder / f"{split:03d}.json", folder / f"{split:03d}.jsonl.gz"):
-        with suppress(FileNotFoundError):
-            os.replace(path, path.with_name(path.name + ".damaged"))
+    move_aside((folder / f"{split:03d}.json", folder / f"{split:03d}.jsonl.gz"), ".damaged")
 
 
 def set_aside_all(cell: Path, split: int) -> bool:
     """Move a split's evidence of every question to names that end in .stale; whether there was any."""
-    found = [
-        path for name in (f"{split:03d}.json", f"{split:03d}.jsonl.gz") for path in cell.glob(f"evidence/*/{name}")
-    ]
-    for path in found:
-        os.replace(path, path.with_name(path.name + ".stale"))
-    return bool(found)
+    names = f"{split:03d}.json", f"{split:03d}.jsonl.gz"
+    return move_aside([path for name in names for path in cell.glob(f"evidence/*/{name}")], ".stale")
 
 
 def of_cell(cell: Path, only: int | None = None) -> list[Found]:

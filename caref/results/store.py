@@ -31,7 +31,7 @@ import yaml
 from caref.errors import UserError
 from caref.results import configuration
 from caref.results.records import Damaged, Unreadable, canonical, digest, note, numbered, parse, read, sealed
-from caref.results.writing import refusal, write_atomically
+from caref.results.writing import move_aside, refusal, write_atomically
 
 
 @dataclass
@@ -147,9 +147,7 @@ def read_predictions(cell: Path, split: int, most: int | None = None) -> list[di
 
 def set_aside(cell: Path, split: int) -> None:
     """Move a damaged record and its predictions out of the way, to names that end in .damaged."""
-    for path in (_record_path(cell, split), predictions_path(cell, split)):
-        with suppress(FileNotFoundError):
-            os.replace(path, path.with_name(path.name + ".damaged"))
+    move_aside((_record_path(cell, split), predictions_path(cell, split)), ".damaged")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,6 +34,16 @@ def check_writable(folder: str | Path, named: str = "results_dir=") -> None:
     free = shutil.disk_usage(existing).free
     if free < _LEAST_FREE_BYTES:
         raise UserError(f"{named}{folder}: only {free // 1024} kB free there; make room or choose another")
+
+
+def move_aside(paths: Iterable[Path], ending: str) -> bool:
+    """Give those files that are there a name with this ending; whether any was."""
+    moved = False
+    for path in paths:
+        with suppress(FileNotFoundError):
+            os.replace(path, path.with_name(path.name + ending))
+            moved = True
+    return moved
 
 
 def refusal(folder: Path, error: OSError, named: str = "results_dir=") -> UserError:

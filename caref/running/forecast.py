@@ -6,7 +6,8 @@ Left is what a run would work on: a damaged record, and a finished split without
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
+from pathlib import Path
 from statistics import fmean
 
 from caref.analysis.labels import answers_only, apart, dataset_label, peft_label, reg_label
@@ -115,7 +116,11 @@ class Times:
     def of_evidence(self, plan: Plan) -> float | None:
         """Seconds more that the evidence asked of a split takes; 0 where none is asked, None where no record tells."""
         asked = plan.values["evidence"]
-        return self._nearest(plan.signature, partial(self._looked, evidence.mark(asked))) if asked["measures"] else 0.0
+        if not asked["measures"]:
+            return 0.0
+        return self._nearest(
+            plan.signature, lambda like: self._looked(evidence.folder_of(self._cells[like].cell, asked))
+        )
 
     def _nearest(self, signature: str, recorded: Callable[[str], list[float]]) -> float | None:
         if own := recorded(signature):
@@ -153,8 +158,8 @@ class Times:
         return times
 
     @cache  # noqa: B019
-    def _looked(self, mark: str, signature: str) -> list[float]:
-        folder, times = self._cells[signature].cell / "evidence" / mark, []
+    def _looked(self, folder: Path) -> list[float]:
+        times = []
         for split in numbered(folder)[-_RECORDS:]:
             try:
                 record = evidence.read_split(folder, split)

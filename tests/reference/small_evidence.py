@@ -16,6 +16,7 @@ SMALL = (
     "train.precision=fp32",
     "evaluation.max_new_tokens=6",
 )
+ASKED = ("evidence=full", "evidence.examples=4", "evidence.attributions=[saliency,human,random]")
 
 
 @pytest.fixture(name="run")
